@@ -1,0 +1,43 @@
+"""The error boundary: everything that ends a command early becomes a message and an exit code here."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from dioptra_cli.cli import output
+from dioptra_cli.cli.app import app
+from dioptra_cli.errors import DioptraError, ExitCode
+
+_SIGINT = 2
+
+
+def run_command_line(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: What follows `dioptra`; None for the arguments of this process.
+
+    Returns:
+        The exit code of the process.
+    """
+    try:
+        code = app.main(args=arguments, prog_name="dioptra", standalone_mode=False)
+        sys.stdout.flush()
+    except DioptraError as error:
+        output.problems(error.problems, sys.stderr)
+        return int(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt) as interrupt:
+        output.note("interrupted")
+        return ExitCode.SIGNAL_BASE + int(getattr(interrupt, "signum", _SIGINT))
+    except BrokenPipeError:
+        # Whoever read our output has left. Python would complain once more while it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.SIGNAL_BASE + 13
+    return code if isinstance(code, int) else int(ExitCode.OK)

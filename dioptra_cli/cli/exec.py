@@ -1,0 +1,86 @@
+"""`dioptra exec`: any command in the environment that an entry point would get, without a run."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from dioptra_cli.cli import job
+from dioptra_cli.cli.options import job_options, project_argument
+from dioptra_cli.errors import Problem, UsageError
+from dioptra_cli.execution import environment
+from dioptra_cli.execution.process import interruptible, replace_process
+from dioptra_cli.mlproject import loader
+from dioptra_cli.tracking import uris
+from dioptra_cli.tracking.mlflow_client import default_uri
+
+_COMMAND = "dioptra.exec.command"
+
+
+class _ExecCommand(click.Command):
+    """Takes what follows the first `--` as it is: click would not tell the project from the command."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        split = args.index("--") if "--" in args else len(args)
+        ctx.meta[_COMMAND] = args[split + 1 :]
+        return super().parse_args(ctx, args[:split])
+
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write_usage(ctx.command_path, "[OPTIONS] [PROJECT] -- COMMAND...")
+
+
+@click.command(name="exec", cls=_ExecCommand)
+@project_argument
+@job_options
+@click.pass_context
+def command(ctx: click.Context, /, **options: Any) -> None:
+    """Run any command in the environment that an entry point of PROJECT would get.
+
+    The working directory is the project's, the plugin directories are on the import path, and the tracking URI is
+    set, but no run is created: for debugging a script by hand. The exit code is the command's own.
+    """
+    _exec(_Options(**options), ctx.meta[_COMMAND])
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What was asked for on the command line; the fields are click's names of the options above."""
+
+    project: str
+    tracking_uri: str | None
+    plugin_dirs: tuple[str, ...]
+    env: tuple[str, ...]
+    log_level: str | None
+    log_as_json: bool | None
+    storage_dir: str | None
+
+
+def _exec(options: _Options, words: list[str]) -> None:
+    if not words:
+        raise UsageError(
+            Problem(
+                "no-command",
+                f"there is no command to run in '{options.project}'",
+                hint="put it after two dashes: dioptra exec . -- python train.py",
+            )
+        )
+    caller = os.getcwd()
+    base = environment.snapshot()
+    with interruptible():
+        project, _ = loader.require(options.project)
+        settings = job.job_settings(options, base, project.directory, caller)
+        named = options.tracking_uri or base.get(environment.TRACKING_URI)
+        tracking_uri = uris.absolute(named, caller) if named else default_uri(caller)
+        copies = job.fetch(
+            job.remote_plugins(settings),
+            storage_directory=options.storage_dir,
+            tracking_uri=tracking_uri,
+            base=base,
+            caller=caller,
+        )
+        settings = job.with_local_plugins(settings, copies.paths)
+    added = environment.additions(base, settings, tracking_uri=tracking_uri)
+    replace_process(words, cwd=project.directory, env=environment.merged(base, added))

@@ -1,0 +1,104 @@
+"""What `run` and `exec` do alike between reading the options and starting a process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from dioptra_cli.cli import output
+from dioptra_cli.cli.options import require_pairs
+from dioptra_cli.cli.progress import download_progress
+from dioptra_cli.errors import Problem, UsageError
+from dioptra_cli.execution import directories as locations
+from dioptra_cli.execution import environment
+from dioptra_cli.execution.downloads import Downloads, Settings, fetch_all
+from dioptra_cli.execution.environment import JobSettings
+from dioptra_cli.parameters.uris import REMOTE_SCHEMES, scheme_of
+from dioptra_cli.tracking.artifacts import MlflowArtifacts
+
+
+class JobOptions(Protocol):
+    """The options of `dioptra_cli.cli.options.job_options`."""
+
+    @property
+    def plugin_dirs(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def env(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def log_level(self) -> str | None: ...  # noqa: D102
+    @property
+    def log_as_json(self) -> bool | None: ...  # noqa: D102
+
+
+def job_settings(options: JobOptions, base: Mapping[str, str], project: str, caller: str) -> JobSettings:
+    """Return the settings of a child's environment. Remote plugin directories are still URIs.
+
+    A directory that `DIOPTRA_PLUGIN_DIR` names and that does not exist is left out, with a warning.
+
+    Raises:
+        UsageError: A `--plugin-dir` does not exist, or an `--env` is malformed.
+    """
+    directories: list[str] = []
+    missing: list[Problem] = []
+    for directory, where in environment.plugin_directories(options.plugin_dirs, base, project, caller):
+        if scheme_of(directory) in REMOTE_SCHEMES or os.path.isdir(directory):
+            if directory not in directories:
+                directories.append(directory)
+        elif where == environment.PLUGIN_DIR:
+            output.warning(f"{where}: the plugin directory '{directory}' does not exist; it is left out")
+        else:
+            missing.append(Problem("no-plugin-dir", f"{where}: there is no directory '{directory}'"))
+    if missing:
+        raise UsageError(missing)
+    return JobSettings(
+        tuple(directories),
+        options.log_level,
+        options.log_as_json,
+        tuple(require_pairs("--env", options.env).items()),
+    )
+
+
+def remote_plugins(settings: JobSettings) -> list[str]:
+    """Return the plugin directories that have to be downloaded."""
+    return [d for d in settings.plugin_directories if scheme_of(d) in REMOTE_SCHEMES]
+
+
+def with_local_plugins(settings: JobSettings, copies: Mapping[str, str]) -> JobSettings:
+    """Return the settings with local copies in place of remote plugin directories."""
+    return replace(settings, plugin_directories=tuple(copies.get(d, d) for d in settings.plugin_directories))
+
+
+def fetch(
+    uris: Sequence[str],
+    *,
+    storage_directory: str | None,
+    tracking_uri: str | None,
+    base: Mapping[str, str],
+    caller: str,
+    quiet: bool = False,
+) -> Downloads:
+    """Download what is remote, side by side, with a progress bar on a terminal.
+
+    Args:
+        uris: What to download; with none of them nothing is imported.
+        storage_directory: Where copies are kept; None for the cache.
+        tracking_uri: Where runs and models are looked up; None for MLflow's default.
+        base: The environment that credentials and endpoints are read from.
+        caller: Absolute; what relative directories and URIs belong to.
+        quiet: Whether to show no progress.
+
+    Returns:
+        The local path of each URI; to be closed when they are no longer used.
+
+    Raises:
+        DownloadError: Something could not be fetched; nothing of it is left behind.
+    """
+    if not uris:
+        return Downloads({})
+    artifacts = MlflowArtifacts(tracking_uri, directory=caller, lock_directory=locations.locks())
+    settings = Settings(base, artifacts=artifacts)
+    cache = locations.downloads(storage_directory, caller)
+    with download_progress(quiet) as progress:
+        return fetch_all(uris, cache_dir=cache, settings=settings, progress=progress)

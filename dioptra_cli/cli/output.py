@@ -1,0 +1,114 @@
+"""What dioptra says, in one voice: problems, notes, small tables. Plain where there is no terminal.
+
+Commands return data; this module words it. It does not import rich, which `validate` cannot afford.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import TextIO
+
+import click
+
+from dioptra_cli.errors import Level, Problem
+from dioptra_cli.execution import environment
+
+_COLORS = {Level.ERROR: "red", Level.WARNING: "yellow", Level.NOTE: "cyan"}
+
+
+def colored(stream: TextIO) -> bool:
+    """Return whether to use colours on `stream`: on a terminal, unless the environment says otherwise."""
+    wanted = environment.colors_wanted()
+    return stream.isatty() if wanted is None else wanted
+
+
+def say(text: str, stream: TextIO | None = None) -> None:
+    """Print a line, on standard error unless told otherwise; styles are dropped where they do not belong."""
+    stream = stream or sys.stderr
+    click.echo(text, file=stream, color=colored(stream))
+
+
+def note(text: str) -> None:
+    """Say something about what dioptra does itself."""
+    say(f"{click.style('dioptra:', fg='cyan', bold=True)} {text}")
+
+
+def warning(text: str) -> None:
+    """Say what went wrong without ending the run."""
+    say(f"{click.style('dioptra: warning:', fg='yellow', bold=True)} {text}")
+
+
+def problems(found: Iterable[Problem], stream: TextIO) -> None:
+    """Print problems as `place: level: message`, each with its hint below."""
+    for problem in found:
+        level = click.style(f"{problem.level.value}:", fg=_COLORS[problem.level], bold=True)
+        where = f"{problem.location}: " if problem.location else ""
+        say(f"{where}{level} {problem.message}", stream)
+        if problem.hint:
+            say(f"  {click.style('hint:', bold=True)} {problem.hint}", stream)
+
+
+def diagnostics(found: Iterable[Problem], sources: dict[str, str], stream: TextIO) -> None:
+    """Print problems as `file:line:column: level code message`, with the source line and a caret."""
+    for problem in found:
+        level = click.style(problem.level.value, fg=_COLORS[problem.level], bold=True)
+        place = f"{click.style(str(problem.location), bold=True)}: " if problem.location else ""
+        say(f"{place}{level} {problem.code} {problem.message}", stream)
+        location = problem.location
+        if location is not None and location.line is not None:
+            lines = sources.get(location.path, "").split("\n")
+            if location.line <= len(lines):
+                _source_line(lines[location.line - 1], location.line, location.column or 1, stream)
+        if problem.hint:
+            say(f"      = {problem.hint}", stream)
+
+
+def _source_line(line: str, number: int, column: int, stream: TextIO) -> None:
+    before = "".join("\t" if char == "\t" else " " * _width(char) for char in line[: column - 1])
+    say(f"{number:5} | {line}", stream)
+    say(f"      | {before}{click.style('^', fg='green', bold=True)}", stream)
+
+
+def terminal_width() -> int:
+    """Return the width of the terminal in cells; 80 where there is none."""
+    return shutil.get_terminal_size().columns
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[str]], width: int) -> list[str]:
+    """Lay out rows in columns, the last one wrapped to `width` (in terminal cells).
+
+    Returns:
+        The lines, the header first.
+    """
+    body = [list(row) for row in rows]
+    last = len(headers) - 1
+    sizes = [max(_width(row[i]) for row in [list(headers), *body]) for i in range(last)]
+    indent = sum(sizes) + 2 * last
+    room = max(width - indent, 20)
+    lines = []
+    for position, row in enumerate([list(headers), *body]):
+        cells = [text + " " * (size - _width(text)) for text, size in zip(row, sizes, strict=False)]
+        wrapped = _wrap(row[last], room)
+        first = "  ".join([*cells, wrapped[0]]).rstrip()
+        lines.append(click.style(first, bold=True) if position == 0 else first)
+        lines.extend(" " * indent + more for more in wrapped[1:])
+    return lines
+
+
+def _wrap(text: str, width: int) -> list[str]:
+    import textwrap
+
+    return textwrap.wrap(text, width) or [""]
+
+
+def _width(text: str) -> int:
+    """Return how many cells of a terminal `text` takes."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
+        for char in text
+    )

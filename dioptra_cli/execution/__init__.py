@@ -1,0 +1,1 @@
+"""Everything with a side effect on this machine: downloads, the command, its environment, its process."""

@@ -1,0 +1,246 @@
+"""Downloads of several URIs side by side, all or nothing.
+
+Says which protocol reads which scheme, and owns the threads. It never touches the network itself.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import os
+import shutil
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from dioptra_cli.errors import DioptraError, DownloadError, Problem
+from dioptra_cli.execution.downloads.cache import Cache, Held
+from dioptra_cli.execution.downloads.job import (
+    Cancellation,
+    Cancelled,
+    Failure,
+    Fetcher,
+    Job,
+    NoProgress,
+    Progress,
+    Settings,
+    disk_full,
+)
+from dioptra_cli.parameters.uris import (
+    ARTIFACT_SCHEMES,
+    FILESYSTEM_SCHEMES,
+    OBJECT_SCHEMES,
+    WEB_SCHEMES,
+    scheme_of,
+    shown,
+)
+
+_MOST_AT_ONCE = 8
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@dataclass(frozen=True)
+class Downloads:
+    """Local copies. They stay until `close`, though another process may fetch newer ones meanwhile.
+
+    Attributes:
+        paths: The absolute local path of each URI. It ends in the object's own name.
+    """
+
+    paths: Mapping[str, str]
+    _held: tuple[Held, ...] = ()
+
+    def close(self) -> None:
+        """Say that the copies are no longer used."""
+        for held in self._held:
+            held.release()
+
+    def __enter__(self) -> Downloads:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def fetch_all(
+    uris: Iterable[str], *, cache_dir: str, settings: Settings, progress: Progress | None = None
+) -> Downloads:
+    """Have a whole, current local copy of every URI.
+
+    A copy in the cache is used again if the server says that it is still the current version:
+
+    | source                     | version                                                             |
+    |----------------------------|---------------------------------------------------------------------|
+    | object                     | its ETag, or its size and time                                      |
+    | prefix                     | those of all objects below it                                       |
+    | http, https                | ETag, or Last-Modified and Content-Length; fetched again without    |
+    | ftp, sftp, hdfs            | size and time; fetched again where the server does not tell times   |
+    | `models:/`                 | that of its files; those of a model version never change            |
+    | `runs:/`                   | that of its files; behind a proxying server they have none          |
+    | `dbfs:/`, `mlflow-artifacts:/` | none: fetched again each time                                   |
+
+    Artifacts that lie on this machine are used where they lie.
+
+    Args:
+        uris: What to download; each is downloaded once.
+        cache_dir: Where copies are kept.
+        settings: How to download.
+        progress: What shows how far it is.
+
+    Raises:
+        DownloadError: With a problem for every URI that failed. Copying stops at the first failure, and
+            leaves nothing behind. The servers of the others are still asked, so that all that is missing is
+            told at once.
+    """
+    batch = _Batch(uris, Cache(cache_dir), settings, progress or NoProgress())
+    threads = [threading.Thread(target=batch.work, name="download", daemon=True) for _ in range(batch.width)]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    except BaseException:
+        batch.interrupt()
+        # Daemon threads: one that waits for a name server cannot be woken, and has nothing to clean up.
+        deadline = time.monotonic() + settings.grace
+        for thread in [thread for thread in threads if thread.is_alive()]:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        batch.abandon()
+        raise
+    return batch.result()
+
+
+class _Batch:
+    """The state that the threads of one `fetch_all` share."""
+
+    def __init__(self, uris: Iterable[str], cache: Cache, settings: Settings, progress: Progress) -> None:
+        self._uris = tuple(dict.fromkeys(uris))
+        self._queue = deque(self._uris)
+        self._cache = cache
+        self._settings = settings
+        self._progress = progress
+        self._asking = Cancellation()
+        self._copying = Cancellation()
+        self._paths: dict[str, str] = {}
+        self._held: list[Held] = []
+        self._unfinished: set[str] = set()
+        self._problems: dict[str, tuple[Problem, ...]] = {}
+        self._defects: list[BaseException] = []
+        self.width = min(len(self._uris), _MOST_AT_ONCE)
+        cache.remove_abandoned()
+
+    def work(self) -> None:
+        """Download one URI after the other. Runs in each thread."""
+        while True:
+            try:
+                uri = self._queue.popleft()
+            except IndexError:
+                return
+            try:
+                self._paths[uri] = self._local(uri)
+            except Cancelled:
+                continue
+            except Failure as failure:
+                self._problems[uri] = (failure.problem(uri),)
+            except DioptraError as error:
+                self._problems[uri] = error.problems
+            except OSError as error:
+                self._problems[uri] = (_of_the_disk(error).problem(uri),)
+            except BaseException as error:  # a defect of ours belongs to the thread that waits
+                self._defects.append(error)
+            else:
+                continue
+            self._copying.cancel()
+
+    def interrupt(self) -> None:
+        """Have the threads stop as soon as they can."""
+        self._queue.clear()
+        self._asking.cancel()
+        self._copying.cancel()
+
+    def abandon(self) -> None:
+        """Leave nothing behind, also of a thread that does not come to its end."""
+        for directory in tuple(self._unfinished):
+            shutil.rmtree(directory, ignore_errors=True)
+        self._release()
+
+    def result(self) -> Downloads:
+        """Return the copies, or raise what went wrong."""
+        if not self._problems and not self._defects:
+            return Downloads({uri: self._paths[uri] for uri in self._uris}, tuple(self._held))
+        self._release()
+        if self._defects:
+            raise self._defects[0]
+        raise DownloadError(p for uri in self._uris for p in self._problems.get(uri, ()))
+
+    def _release(self) -> None:
+        for held in self._held:
+            held.release()
+
+    def _local(self, uri: str) -> str:
+        """Return where the copy of `uri` lies, downloaded if need be."""
+        location, fixed = uri, False
+        if scheme_of(uri) in ARTIFACT_SCHEMES and self._settings.artifacts is not None:
+            location, fixed = self._settings.artifacts.locate(uri)
+            if os.path.isabs(location):
+                if not os.path.exists(location):
+                    raise Failure("remote-not-found", f"there is nothing at {location}, where it leads")
+                return location
+        try:
+            return self._copy(location, _fetcher(location, fixed))
+        except Failure as failure:
+            if location != uri:
+                failure.reason = f"it leads to {shown(location)}: {failure.reason}"
+            raise
+
+    def _copy(self, uri: str, fetch: Fetcher) -> str:
+        entry = self._cache.entry(uri)
+        with entry.locked(self._asking.wait):
+            self._unfinished.add(entry.incomplete)
+            known = entry.current()
+            fetched = fetch(
+                Job(uri, entry.incomplete, known, self._settings, self._progress, self._asking, self._copying)
+            )
+            if fetched is not None:
+                self._copying.check()
+                path = entry.add(fetched)
+            elif known is not None:
+                path = known.path
+            self._held.append(entry.hold(path))
+        self._unfinished.discard(entry.incomplete)
+        return path
+
+
+def _fetcher(uri: str, fixed: bool) -> Fetcher:
+    """Return what reads the scheme of `uri`. Each is imported when it is needed: most runs need none."""
+    scheme = scheme_of(uri)
+    if scheme in WEB_SCHEMES:
+        from dioptra_cli.execution.downloads import web
+
+        return web.fetch
+    if scheme in OBJECT_SCHEMES:
+        from dioptra_cli.execution.downloads import objects
+
+        return objects.fetch
+    if scheme in FILESYSTEM_SCHEMES:
+        from dioptra_cli.execution.downloads import filesystems
+
+        return filesystems.fetch
+    if scheme in ARTIFACT_SCHEMES:
+        from dioptra_cli.execution.downloads import artifacts
+
+        return functools.partial(artifacts.fetch, fixed=fixed)
+    raise Failure("unknown-scheme", f"'{scheme}' is no scheme that can be downloaded")
+
+
+def _of_the_disk(error: OSError) -> Failure:
+    where = error.filename or "the download directory"
+    if error.errno in _NO_ROOM:
+        return disk_full(f"{where}: {error.strerror}")
+    return Failure(
+        "cache-unusable",
+        f"cannot write to {where}: {error.strerror}",
+        "choose another directory with --storage-dir",
+    )

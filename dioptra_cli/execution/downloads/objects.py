@@ -1,0 +1,249 @@
+"""Downloads from object stores: one object, or everything below a prefix.
+
+`scheme://bucket/key` is the object of that key if there is one, otherwise the prefix `key/`; with a slash at its
+end it is the prefix. An object is one GET, which the store answers with "not modified" if the cache has it. A
+prefix is listed, and only the members that changed are fetched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import re
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import obstore
+from obstore.exceptions import BaseError, InvalidPathError, NotModifiedError
+
+from dioptra_cli.execution.downloads.cache import file_name
+from dioptra_cli.execution.downloads.job import Cancellation, Cancelled, Failure, Fetched, Job, place
+from dioptra_cli.execution.downloads.stores import Opened, open_store, region_of
+
+if TYPE_CHECKING:
+    from obstore import GetResult, ObjectMeta
+
+T = TypeVar("T")
+
+_CHUNK = 4 * 1024 * 1024
+_AT_ONCE = 32
+_STATUS = re.compile(r"status code: (\d{3}[^:<\n]*)")
+_ERROR_CODE = re.compile(r"<Code>(.*?)</Code>")
+_NO_BUCKET = ("NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist")
+_CAUSES = (
+    (("dns error",), ("remote-unreachable", "the host is not known")),
+    (
+        ("ConnectionRefused",),
+        ("remote-unreachable", "connection refused", "is the server running there?"),
+    ),
+    (("TimedOut", "kind: Timeout"), ("remote-unreachable", "the server does not answer")),
+    (
+        ("body error", "IncompleteMessage", "ConnectionReset"),
+        ("download-broken-off", "the connection broke off"),
+    ),
+)
+_OTHER_REGION = ("redirect without LOCATION", "AuthorizationHeaderMalformed", "PermanentRedirect")
+
+
+@dataclass(frozen=True)
+class _Tree:
+    """What lies below a prefix, by relative path."""
+
+    directories: frozenset[str]
+    files: Mapping[str, ObjectMeta]
+
+
+def fetch(job: Job) -> Fetched | None:
+    """Download an object or a prefix, unless the cache has its current version. See `Fetcher`."""
+    opened = open_store(job.uri, job.settings)
+    try:
+        return _fetch(job, opened)
+    except Failure as failure:
+        region = region_of(opened, job.settings) if failure.code == "wrong-region" else None
+        if region is None:
+            raise
+    return _fetch(job, open_store(job.uri, job.settings, region))
+
+
+def _fetch(job: Job, opened: Opened) -> Fetched | None:
+    with closing(asyncio.new_event_loop()) as loop:
+        found = _run(loop, opened, job.asking, lambda: _look(job, opened))
+        if found is None:
+            return None
+        name = file_name(opened.key.rstrip("/").rpartition("/")[2] or opened.bucket)
+        if isinstance(found, _Tree):
+            return _run(loop, opened, job.copying, lambda: _copy_tree(job, opened, found, name))
+        return _run(loop, opened, job.copying, lambda: _copy_object(job, found, name))
+
+
+def _run(
+    loop: asyncio.AbstractEventLoop,
+    opened: Opened,
+    stop: Cancellation,
+    start: Callable[[], Coroutine[Any, Any, T]],
+) -> T:
+    """Run a coroutine to its end, or until it is told to stop. Explains what the store says."""
+    stop.check()
+    task = loop.create_task(start())
+    try:
+        with stop.waking(lambda: _cancel(loop, task)):
+            return loop.run_until_complete(task)
+    except asyncio.CancelledError:
+        raise Cancelled from None
+    except (BaseError, FileNotFoundError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the local disk; those of the store have no number
+        raise _explained(error, opened) from error
+    finally:
+        task.cancel()
+        loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
+
+
+def _cancel(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
+    loop.call_soon_threadsafe(task.cancel)
+
+
+async def _look(job: Job, opened: Opened) -> GetResult | _Tree | None:
+    """Ask for the object, then for the prefix; return None if the cache has it."""
+    key = opened.key
+    if key and not key.endswith("/"):
+        known = job.known.version if job.known else None
+        try:
+            result = await obstore.get_async(
+                opened.store, key, options={"if_none_match": known} if known and _is_etag(known) else None
+            )
+        except NotModifiedError:
+            return None
+        except FileNotFoundError:
+            pass
+        else:
+            return None if job.is_known(_version(result.meta)) else result
+    prefix = key.rstrip("/")
+    found = await obstore.list(opened.store, prefix or None).collect_async()
+    if not found:
+        hint = "wildcards are not expanded: name the prefix" if "*" in key else None
+        raise Failure("remote-not-found", "there is no object of that name, and nothing below it", hint)
+    tree = _lay_out(prefix, found)
+    return None if job.is_known(_digest(_versions(tree))) else tree
+
+
+def _lay_out(prefix: str, found: Iterable[ObjectMeta]) -> _Tree:
+    """Return the tree that a listing makes.
+
+    Raises:
+        Failure: An object has others below it, as no file can.
+    """
+    files = {meta["path"][len(prefix) :].lstrip("/"): meta for meta in found}
+    files.pop("", None)  # the empty object `prefix/`, by which some tools mark a directory
+    directories = {name[: slash.start()] for name in files for slash in re.finditer("/", name)}
+    for name in directories & files.keys():
+        if files.pop(name)["size"] > 0:
+            raise Failure(
+                "key-collision",
+                f"it holds an object '{name}' and others below '{name}/': no file can be both",
+            )
+    return _Tree(frozenset(directories), files)
+
+
+async def _copy_object(job: Job, result: GetResult, name: str) -> Fetched:
+    with job.transfer(name, result.meta["size"]) as count:
+        await _save(result, os.path.join(job.directory, name), count)
+    return Fetched(name, _version(result.meta))
+
+
+async def _copy_tree(job: Job, opened: Opened, tree: _Tree, name: str) -> Fetched:
+    root = os.path.join(job.directory, name)
+    os.mkdir(root)
+    for directory in sorted(tree.directories):
+        os.mkdir(place(root, directory))
+    versions = _versions(tree)
+    changed = {file: meta for file, meta in tree.files.items() if not _link(job, root, file, versions[file])}
+    remaining = iter(changed.items())
+
+    async def copy_some(count: Callable[[int], None]) -> None:
+        for relative, meta in remaining:
+            path = place(root, relative)
+            try:
+                result = await obstore.get_async(opened.store, meta["path"])
+            except FileNotFoundError:
+                if meta["size"] > 0:
+                    raise Failure("remote-changed", f"'{relative}' vanished meanwhile", "try again") from None
+                os.mkdir(path)  # the empty object `relative/`
+            else:
+                versions[relative] = _version(result.meta)
+                await _save(result, path, count)
+
+    with job.transfer(name, sum(meta["size"] for meta in changed.values())) as count:
+        tasks = [asyncio.ensure_future(copy_some(count)) for _ in range(min(_AT_ONCE, len(changed)))]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+    return Fetched(name, _digest(versions), versions)
+
+
+def _link(job: Job, root: str, name: str, version: str) -> bool:
+    """Take an unchanged member from the copy that the cache has; return whether that could be done."""
+    if job.known is None or job.known.members.get(name) != version:
+        return False
+    try:
+        os.link(os.path.join(job.known.path, name), place(root, name))
+    except OSError:  # a file system without links
+        return False
+    return True
+
+
+async def _save(result: GetResult, path: str, count: Callable[[int], None]) -> None:
+    done, size = 0, result.meta["size"]
+    with open(path, "wb") as file:
+        async for chunk in result.stream(min_chunk_size=_CHUNK):
+            file.write(chunk)
+            done += len(chunk)
+            count(len(chunk))
+    if done < size:
+        raise Failure("download-broken-off", f"the connection broke off after {done} of {size} bytes")
+
+
+def _is_etag(version: str) -> bool:
+    return version.endswith('"')
+
+
+def _version(meta: ObjectMeta) -> str:
+    etag = meta["e_tag"]
+    if not etag:
+        return f"{meta['last_modified'].isoformat()}, {meta['size']} bytes"
+    return etag if _is_etag(etag) else f'"{etag}"'  # Azure's listings leave the quotes out
+
+
+def _versions(tree: _Tree) -> dict[str, str]:
+    return {name: _version(meta) for name, meta in tree.files.items()}
+
+
+def _digest(versions: Mapping[str, str]) -> str:
+    return hashlib.sha256(repr(sorted(versions.items())).encode()).hexdigest()
+
+
+def _explained(error: Exception, opened: Opened) -> Failure:
+    """Return the failure for what obstore says; it tells causes in the text alone."""
+    text = str(error)
+    said = " ".join(match[1].strip() for match in (_STATUS.search(text), _ERROR_CODE.search(text)) if match)
+    if any(sign in text for sign in _NO_BUCKET):
+        return Failure("remote-not-found", f"the bucket '{opened.bucket}' does not exist")
+    if any(sign in text for sign in _OTHER_REGION):
+        return Failure("wrong-region", f"the bucket '{opened.bucket}' is in another region", "set AWS_REGION")
+    if said.startswith(("401", "403")):
+        return Failure("remote-access-denied", f"access denied ({said})", opened.hint)
+    if said:
+        return Failure("remote-failed", f"the server answers {said}")
+    if isinstance(error, (InvalidPathError, ValueError)):
+        reason = text.partition("\n")[0]
+        return Failure("unsafe-name", f"a key cannot be a path: {reason}")
+    for signs, failure in _CAUSES:
+        if any(sign in text for sign in signs):
+            return Failure(*failure)
+    return Failure("remote-failed", text.partition("\n")[0].rpartition(" - ")[2])

@@ -1,0 +1,172 @@
+"""Environment variables: the only reader of `os.environ`, and the owner of every variable name.
+
+Builds the environment that a child gets. Starts nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+PLUGIN_DIR = "DIOPTRA_PLUGIN_DIR"
+LOG_LEVEL = "DIOPTRA_JOB_LOG_LEVEL"
+LOG_AS_JSON = "DIOPTRA_JOB_LOG_AS_JSON"
+PYTHONPATH = "PYTHONPATH"
+PYTHONUNBUFFERED = "PYTHONUNBUFFERED"
+TRACKING_URI = "MLFLOW_TRACKING_URI"
+RUN_ID = "MLFLOW_RUN_ID"
+EXPERIMENT_ID = "MLFLOW_EXPERIMENT_ID"
+EXPERIMENT_NAME = "MLFLOW_EXPERIMENT_NAME"
+NO_COLOR = "NO_COLOR"
+
+OLDER_NAMES = {PLUGIN_DIR: "AI_PLUGIN_DIR", LOG_LEVEL: "AI_JOB_LOG_LEVEL", LOG_AS_JSON: "AI_JOB_LOG_AS_JSON"}
+"""The names that entry points published before May 2022 read; they get the same values."""
+
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+_QUIET_MLFLOW = {
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output belongs to the child
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+_PATIENCE_WITH_TRACKING = {
+    # MLflow's own defaults wait over four minutes for a server that is not there.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+}
+
+
+@dataclass(frozen=True)
+class JobSettings:
+    """What the options say about a child's environment; None leaves what is there.
+
+    Attributes:
+        plugin_directories: Absolute, first found first.
+        log_level: For `DIOPTRA_JOB_LOG_LEVEL`.
+        log_as_json: For `DIOPTRA_JOB_LOG_AS_JSON`: the variable counts as set when it is not empty.
+        extra: Variables that the user adds; they win over everything but the run's own.
+    """
+
+    plugin_directories: tuple[str, ...] = ()
+    log_level: str | None = None
+    log_as_json: bool | None = None
+    extra: tuple[tuple[str, str], ...] = ()
+
+
+def snapshot() -> dict[str, str]:
+    """Return a copy of the environment of this process."""
+    return dict(os.environ)
+
+
+def colors_wanted() -> bool | None:
+    """Return whether the user asks for colours or against them; None leaves it to the terminal."""
+    if os.environ.get(NO_COLOR) or os.environ.get("TERM") == "dumb":
+        return False
+    return True if os.environ.get("FORCE_COLOR") else None
+
+
+def prepare_this_process() -> None:
+    """Set up this process for calling MLflow: quiet, and not waiting for minutes. The user's settings win."""
+    for name, value in {**_QUIET_MLFLOW, **_PATIENCE_WITH_TRACKING}.items():
+        os.environ.setdefault(name, value)
+
+
+def split_directories(value: str | None) -> list[str]:
+    """Return the pieces of a search path such as `DIOPTRA_PLUGIN_DIR`, without empty ones.
+
+    A remote directory is one piece although it holds a colon.
+    """
+    if not value:
+        return []
+    pieces = value.split(os.pathsep)
+    joined: list[str] = []
+    for piece in pieces:
+        if joined and os.pathsep == ":" and piece.startswith("//") and joined[-1].isalnum():
+            joined[-1] = f"{joined[-1]}:{piece}"
+        else:
+            joined.append(piece)
+    return [piece for piece in joined if piece]
+
+
+def additions(
+    base: Mapping[str, str],
+    settings: JobSettings,
+    *,
+    tracking_uri: str | None = None,
+    run_id: str | None = None,
+    experiment_id: str | None = None,
+) -> dict[str, str]:
+    """Return the variables that a child gets beside, or instead of, those of `base`.
+
+    Args:
+        base: The environment of the caller.
+        settings: What the options say.
+        tracking_uri: Absolute, so that the child writes to the same place.
+        run_id: The run that a bare `mlflow.start_run()` joins.
+        experiment_id: The experiment of that run.
+    """
+    added: dict[str, str] = {}
+    if PYTHONUNBUFFERED not in base:
+        added[PYTHONUNBUFFERED] = "1"
+    path = _path_with_python(base)
+    if path is not None:
+        added["PATH"] = path
+    if settings.plugin_directories:
+        added[PLUGIN_DIR] = os.pathsep.join(settings.plugin_directories)
+        before = base.get(PYTHONPATH, "").split(os.pathsep)
+        added[PYTHONPATH] = os.pathsep.join([*settings.plugin_directories, *filter(None, before)])
+    if settings.log_level is not None:
+        added[LOG_LEVEL] = settings.log_level
+    if settings.log_as_json is not None:
+        added[LOG_AS_JSON] = "1" if settings.log_as_json else ""
+    for name, older in OLDER_NAMES.items():
+        value = added.get(name, base.get(name))
+        if value is not None:
+            added[older] = value
+    added.update(settings.extra)
+    joined = {TRACKING_URI: tracking_uri, RUN_ID: run_id, EXPERIMENT_ID: experiment_id}
+    added.update({name: value for name, value in joined.items() if value is not None})
+    return added
+
+
+def merged(base: Mapping[str, str], added: Mapping[str, str]) -> dict[str, str]:
+    """Return the whole environment of a child that joins a run.
+
+    An experiment name of the caller's is left out: the run decides the experiment, and MLflow in the child would
+    look for the name first.
+    """
+    whole = {**base, **added}
+    if RUN_ID in added:
+        whole.pop(EXPERIMENT_NAME, None)
+    return whole
+
+
+def _path_with_python(base: Mapping[str, str]) -> str | None:
+    """Return a PATH on which `python` is the one that runs dioptra, where the caller's has no say in it.
+
+    An activated environment decides by itself. Without one, `/some/venv/bin/dioptra` called by its path means
+    that environment, whose `python` would not be found otherwise.
+    """
+    if base.get("VIRTUAL_ENV") or base.get("CONDA_PREFIX"):
+        return None
+    directory = os.path.dirname(sys.executable)
+    pieces = base.get("PATH", os.defpath).split(os.pathsep)
+    return None if not directory or directory in pieces else os.pathsep.join([directory, *pieces])
+
+
+def plugin_directories(
+    options: Sequence[str], base: Mapping[str, str], project: str, caller: str
+) -> Iterable[tuple[str, str]]:
+    """Yield the plugin directories, first found first, each with where it was named; remote ones as their URI.
+
+    `--plugin-dir`, then `DIOPTRA_PLUGIN_DIR`, then `task-plugins/` in the project. Relative ones belong to the
+    caller's directory. Whether they exist is not looked up, but for the project's.
+    """
+    inherited = split_directories(base.get(PLUGIN_DIR) or base.get(OLDER_NAMES[PLUGIN_DIR]))
+    for named, where in [*((d, "--plugin-dir") for d in options), *((d, PLUGIN_DIR) for d in inherited)]:
+        remote = "://" in named and not named.startswith("file:")
+        yield (named if remote else os.path.abspath(os.path.join(caller, os.path.expanduser(named)))), where
+    own = os.path.join(project, "task-plugins")
+    if os.path.isdir(own):
+        yield own, "the project"

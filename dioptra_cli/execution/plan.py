@@ -1,0 +1,126 @@
+"""The plan of a run: what exactly will be executed, decided before anything is created, fetched or started."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from dioptra_cli.errors import Level, ParameterError, Problem, ProjectError
+from dioptra_cli.execution.command import Refusal, RefusedValuesError, render_command
+from dioptra_cli.mlproject import checks
+from dioptra_cli.mlproject.model import EntryPoint, Project
+from dioptra_cli.mlproject.selection import Selected
+from dioptra_cli.mlproject.template import Template, parse_template
+from dioptra_cli.parameters.resolve import Given, Value, resolve
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be executed.
+
+    Attributes:
+        project: The project; its directory is where the command runs.
+        entry_point: What was asked for.
+        values: The value of every parameter, declared ones first.
+        command: The text for `bash -c`. While values are still remote it holds their URIs.
+        warnings: What the user should know, though it stops nothing.
+    """
+
+    project: Project
+    entry_point: EntryPoint
+    values: tuple[Value, ...]
+    command: str
+    warnings: tuple[Problem, ...] = ()
+
+    @property
+    def remote(self) -> tuple[str, ...]:
+        """The URIs that have to be downloaded first."""
+        return tuple(value.text for value in self.values if value.remote)
+
+    def with_downloads(self, copies: Mapping[str, str]) -> Plan:
+        """Return the plan with local copies in place of URIs.
+
+        Args:
+            copies: The local path of each URI of `remote`.
+
+        Raises:
+            ParameterError: A local path cannot be quoted where the command uses it.
+        """
+        values = tuple(v.downloaded(copies[v.text]) if v.remote else v for v in self.values)
+        command, problems = _render(self.entry_point, parse_template(self.entry_point.command or ""), values)
+        if problems:
+            raise ParameterError(problems)
+        return replace(self, values=values, command=command)
+
+
+def make_plan(
+    project: Project,
+    selected: Selected,
+    given: Mapping[str, Given],
+    *,
+    caller_directory: str,
+    found: Iterable[Problem] = (),
+    malformed: Iterable[Problem] = (),
+) -> Plan:
+    """Decide what to execute, and check all of it.
+
+    Args:
+        project: The project.
+        selected: The entry point.
+        given: The values that the caller gave.
+        caller_directory: Absolute; where relative values given by the caller belong.
+        found: What reading the file has already shown.
+        malformed: What is wrong with the options that gave the values; reported with the rest.
+
+    Raises:
+        ProjectError: The entry point itself is faulty. Parameter problems are reported along with it.
+        ParameterError: Values are missing, or not what their types say, or cannot be quoted.
+    """
+    entry_point = selected.entry_point
+    faults = [p for p in found if p.entry_point in (None, entry_point.name)]
+    faults += checks.check_entry_point(entry_point)
+    resolution = resolve(
+        entry_point,
+        given,
+        caller_directory=caller_directory,
+        project_directory=project.directory,
+        script=selected.script,
+    )
+    errors = [p for p in faults if p.level is Level.ERROR]
+    refused = [*malformed, *(p for p in resolution.problems if p.level is Level.ERROR)]
+    command = ""
+    if not errors and entry_point.command is not None:
+        command, unquotable = _render(entry_point, parse_template(entry_point.command), resolution.values)
+        refused += unquotable
+    if errors:
+        raise ProjectError([*errors, *refused])
+    if refused:
+        raise ParameterError(refused)
+    warnings = [p for p in (*faults, *resolution.problems) if p.level is Level.WARNING]
+    return Plan(project, entry_point, resolution.values, command, tuple(warnings))
+
+
+def _render(
+    entry_point: EntryPoint, template: Template, values: Iterable[Value]
+) -> tuple[str, list[Problem]]:
+    """Return the command for `bash -c`, or what cannot be quoted where the command uses it."""
+    declared = {value.name: value.text for value in values if value.declared}
+    # A value that is missing or wrong has been reported; the others can still be looked at.
+    known = {placeholder.name: "" for placeholder in template.placeholders} | declared
+    extra = [(value.name, value.text) for value in values if not value.declared]
+    try:
+        return render_command(template, known, extra), []
+    except RefusedValuesError as error:
+        return "", [_problem(entry_point, refusal) for refusal in error.refusals]
+
+
+def _problem(entry_point: EntryPoint, refusal: Refusal) -> Problem:
+    location = entry_point.locate(refusal.offset) if refusal.offset is not None else entry_point.location
+    named = f"parameter '{refusal.parameter}': {refusal.value!r}: " if refusal.parameter is not None else ""
+    return Problem(
+        "unquotable-value",
+        f"{named}{refusal.reason}",
+        location,
+        hint=refusal.hint,
+        entry_point=entry_point.name,
+    )

@@ -1,0 +1,35 @@
+"""Child processes and signals: the only importer of `subprocess` and `signal`. POSIX only.
+
+`signals`, `streams` and `group` hold facts of the operating system; `child` decides on top of them how a
+command is run, told to stop, and ended. All of it works in the main thread, in one event loop, without other
+threads. Nothing here prints; what a user should hear comes through `on_event` and `Outcome`.
+"""
+
+from __future__ import annotations
+
+from dioptra_cli.execution.process.child import Cause, End, Event, Grace, Outcome, run_child
+from dioptra_cli.execution.process.commands import Captured, capture, replace_process
+from dioptra_cli.execution.process.signals import (
+    Interrupted,
+    SignalGuard,
+    end_by_signal,
+    interruptible,
+    signal_name,
+)
+
+__all__ = [
+    "Captured",
+    "Cause",
+    "End",
+    "Event",
+    "Grace",
+    "Interrupted",
+    "Outcome",
+    "SignalGuard",
+    "capture",
+    "end_by_signal",
+    "interruptible",
+    "replace_process",
+    "run_child",
+    "signal_name",
+]

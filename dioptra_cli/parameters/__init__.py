@@ -1,0 +1,1 @@
+"""What parameter values mean: the types, and how values, defaults and their origins come together."""

@@ -1,0 +1,196 @@
+"""Records runs through MLflow's own client, in this process.
+
+Importing MLflow costs over a second, so it happens in `_import_mlflow` only, when a run is certain.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dioptra_cli.errors import Problem, TrackingError
+from dioptra_cli.tracking import uris
+from dioptra_cli.tracking.protocol import RunRequest, RunStatus, StartedRun
+
+_DEFAULT_EXPERIMENT = "0"
+_LONGEST_PARAMETER = 6000  # MLflow's own limits (mlflow.utils.validation)
+_LONGEST_TAG = 8000
+_PARAMETERS_PER_BATCH = 100
+_PARENT_TAG = "mlflow.parentRunId"
+
+
+class MlflowTracker:
+    """A tracker on any store or server that MLflow knows.
+
+    Args:
+        uri: The tracking URI; None for MLflow's own default.
+        directory: Absolute; what a relative URI belongs to.
+        lock_directory: Where processes that open the same new database wait for each other.
+
+    Raises:
+        TrackingError: Nothing listens at the URI, or the store cannot be opened.
+    """
+
+    def __init__(self, uri: str | None, *, directory: str, lock_directory: str) -> None:
+        if uri is not None:
+            uris.require_server(uri)
+        mlflow = _import_mlflow()
+        self._uri = uris.absolute(uri or mlflow.get_tracking_uri(), directory)
+        mlflow.set_tracking_uri(self._uri)
+        with self._explained(), _only_one_opens(self._uri, lock_directory):
+            self._client = mlflow.MlflowClient(self._uri)
+            if uris.sqlite_file(self._uri) is not None:
+                self._client.search_experiments(max_results=1)  # creates the tables of a new database
+
+    @property
+    def uri(self) -> str:
+        """The tracking URI, absolute."""
+        return self._uri
+
+    def start(self, request: RunRequest) -> StartedRun:
+        """Create or take up a run. See `Tracker.start`."""
+        with self._explained():
+            tags = {name: value[:_LONGEST_TAG] for name, value in request.tags.items()}
+            if request.parent_run_id is not None:
+                tags[_PARENT_TAG] = self._existing(request.parent_run_id).info.run_id
+            if request.run_id is not None:
+                run = self._existing(request.run_id)
+                self._client.update_run(request.run_id, status="RUNNING", name=request.run_name)
+                self.set_tags(request.run_id, tags)
+            else:
+                experiment = self._experiment(request)
+                run = self._client.create_run(experiment, tags=tags, run_name=request.run_name)
+        info = run.info
+        return StartedRun(
+            info.run_id, info.experiment_id, request.run_name or info.run_name or "", info.artifact_uri
+        )
+
+    def close(self, run_id: str, status: RunStatus) -> None:
+        """Set the final status. See `Tracker.close`."""
+        with self._explained():
+            self._client.set_terminated(run_id, status.value)
+
+    def logged_parameters(self, run_id: str) -> Mapping[str, str]:
+        """Return what was logged. See `Tracker.logged_parameters`."""
+        with self._explained():
+            return dict(self._client.get_run(run_id).data.params)
+
+    def log_parameters(self, run_id: str, parameters: Mapping[str, str]) -> None:
+        """Add parameters; one longer than MLflow allows is cut. See `Tracker.log_parameters`."""
+        from mlflow.entities import Param
+
+        params = [Param(name, value[:_LONGEST_PARAMETER]) for name, value in parameters.items()]
+        with self._explained():
+            for start in range(0, len(params), _PARAMETERS_PER_BATCH):
+                self._client.log_batch(run_id, params=params[start : start + _PARAMETERS_PER_BATCH])
+
+    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags; one longer than MLflow allows is cut. See `Tracker.set_tags`."""
+        with self._explained():
+            for name, value in tags.items():
+                self._client.set_tag(run_id, name, value[:_LONGEST_TAG])
+
+    def log_artifacts(self, run_id: str, directory: str) -> None:
+        """Copy files into the run. See `Tracker.log_artifacts`."""
+        with self._explained():
+            self._client.log_artifacts(run_id, directory)
+
+    def _experiment(self, request: RunRequest) -> str:
+        if request.experiment_name is not None:
+            experiment = self._client.get_experiment_by_name(request.experiment_name)
+            if experiment is None:
+                return str(self._client.create_experiment(request.experiment_name))
+        else:
+            wanted = request.experiment_id or _DEFAULT_EXPERIMENT
+            try:
+                experiment = self._client.get_experiment(wanted)
+            except _mlflow_exception() as error:
+                raise _not_found("experiment", wanted, self._uri) from error
+            if experiment is None:
+                raise _not_found("experiment", wanted, self._uri)
+        if experiment.lifecycle_stage != "active":
+            raise TrackingError(
+                Problem(
+                    "deleted-experiment",
+                    f"the experiment '{experiment.name}' (id {experiment.experiment_id}) is deleted",
+                    hint=f"restore it with 'mlflow experiments restore -x {experiment.experiment_id}', "
+                    "or choose another",
+                )
+            )
+        return str(experiment.experiment_id)
+
+    def _existing(self, run_id: str) -> Any:
+        try:
+            run = self._client.get_run(run_id)
+        except _mlflow_exception() as error:
+            if "not found" not in str(error).lower():
+                raise
+            raise _not_found("run", run_id, self._uri) from error
+        if run.info.lifecycle_stage != "active":
+            raise TrackingError(Problem("deleted-run", f"the run '{run_id}' is deleted"))
+        return run
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn what MLflow and the libraries below it raise into a `TrackingError` of one line."""
+        try:
+            yield
+        except TrackingError:
+            raise
+        except Exception as error:
+            raise TrackingError(
+                Problem("tracking-failed", f"tracking at {uris.shown(self._uri)} failed: {_one_line(error)}")
+            ) from error
+
+
+def default_uri(directory: str) -> str:
+    """Return the tracking URI that MLflow takes when nothing names one, made absolute."""
+    return uris.absolute(_import_mlflow().get_tracking_uri(), directory)
+
+
+def _import_mlflow() -> Any:
+    """Import MLflow without the garbage collector, which would walk its 150 000 objects again and again."""
+    import gc
+
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        import mlflow
+    finally:
+        if enabled:
+            gc.enable()
+    return mlflow
+
+
+def _mlflow_exception() -> type[Exception]:
+    from mlflow.exceptions import MlflowException
+
+    return MlflowException
+
+
+def _not_found(what: str, name: str, uri: str) -> TrackingError:
+    return TrackingError(Problem(f"no-such-{what}", f"there is no {what} '{name}' at {uris.shown(uri)}"))
+
+
+def _one_line(error: Exception) -> str:
+    text = str(error).strip().splitlines()
+    return text[0] if text else type(error).__name__
+
+
+@contextlib.contextmanager
+def _only_one_opens(uri: str, lock_directory: str) -> Iterator[None]:
+    """Let one process at a time open a sqlite database: two that create its tables at once crash each other."""
+    database = uris.sqlite_file(uri)
+    if database is None:
+        yield
+        return
+    import fcntl
+
+    os.makedirs(lock_directory, exist_ok=True)
+    name = hashlib.sha256(os.path.realpath(database).encode()).hexdigest()[:32]
+    with open(os.path.join(lock_directory, f"{name}.lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
