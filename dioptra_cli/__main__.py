@@ -1,7 +1,8 @@
-"""The process: `python -m dioptra_cli` and the `dioptra` script. The one place that turns errors into exits."""
+"""The process: `python -m dioptra_cli` and the `dioptra` script. The one place that exits."""
 
 from __future__ import annotations
 
+import gc
 import sys
 
 
@@ -9,7 +10,10 @@ def main() -> None:
     """Run the command line and exit with its code."""
     from dioptra_cli.cli.boundary import run_command_line
 
-    sys.exit(run_command_line())
+    code = run_command_line()
+    # The collector would look at every object once more on the way out: 0.7 s for those of MLflow.
+    gc.freeze()
+    sys.exit(code)
 
 
 if __name__ == "__main__":

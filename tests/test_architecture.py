@@ -37,7 +37,8 @@ HOMES = {
     "obstore": "execution/downloads/",
     "fsspec": "execution/downloads/",
 }
-LATE = ("mlflow", "rich", "obstore", "fsspec", "boto3", "platformdirs", "structlog", "prefect")
+HEAVY = {"mlflow", "rich", "structlog", "urllib", "prefect", "obstore", "numpy", "asyncio"}
+LATE = ("mlflow", "boto3", "fsspec", "platformdirs", "prefect")
 
 
 def place(path: Path) -> str:
@@ -108,15 +109,16 @@ def test_only_the_command_line_prints_or_exits(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["validate", "."], ["list-entry-points", "."], ["--help"], ["--version"]], ids=" ".join
+    "arguments",
+    [["validate", "."], ["list-entry-points", "."], ["run", ".", "--dry-run"], ["--help"], ["--version"]],
+    ids=" ".join,
 )
 def test_quick_commands_import_nothing_heavy(tmp_path: Path, arguments: list[str]) -> None:
     (tmp_path / "MLproject").write_text("entry_points:\n  main:\n    command: echo {{}}\n")
     code = (
         "import sys; from dioptra_cli.cli.boundary import run_command_line\n"
         f"run_command_line({arguments!r})\n"
-        "heavy = {'mlflow', 'rich', 'structlog', 'urllib', 'prefect', 'obstore', 'numpy', 'asyncio'} & set(sys.modules)\n"
-        "print(sorted(heavy), file=sys.stderr)"
+        f"print(sorted({HEAVY!r} & set(sys.modules)), file=sys.stderr)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True

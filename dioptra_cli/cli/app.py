@@ -19,10 +19,10 @@ _COMMANDS = {
 class _LazyGroup(click.Group):
     """A group whose commands live in modules of their own, under the name `command`."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(_COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         module = _COMMANDS.get(cmd_name)
         if module is None:
             return None
@@ -38,9 +38,9 @@ class _LazyGroup(click.Group):
             from dioptra_cli.errors import did_you_mean
 
             near = did_you_mean(args[0], _COMMANDS)
-            if near:
-                error.message += f" ({near})"
-            raise
+            if near is None:
+                raise
+            raise click.UsageError(f"{error.message} ({near})", ctx) from error
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

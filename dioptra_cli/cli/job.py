@@ -9,7 +9,6 @@ from typing import Protocol
 
 from dioptra_cli.cli import output
 from dioptra_cli.cli.options import require_pairs
-from dioptra_cli.cli.progress import download_progress
 from dioptra_cli.errors import Problem, UsageError
 from dioptra_cli.execution import directories as locations
 from dioptra_cli.execution import environment
@@ -97,6 +96,8 @@ def fetch(
     """
     if not uris:
         return Downloads({})
+    from dioptra_cli.cli.progress import download_progress  # rich, which a run without downloads does not need
+
     artifacts = MlflowArtifacts(tracking_uri, directory=caller, lock_directory=locations.locks())
     settings = Settings(base, artifacts=artifacts)
     cache = locations.downloads(storage_directory, caller)

@@ -54,10 +54,9 @@ def show(entry_points: list[EntryPoint]) -> None:
             output.say("  no parameters", sys.stdout)
             continue
         rows = [_row(parameter) for parameter in entry_point.parameters.values()]
-        headers = ("PARAMETER", "TYPE", "DEFAULT", "DESCRIPTION")
-        if not any(row[3] for row in rows):
-            headers, rows = headers[:3], [row[:3] for row in rows]
-        for line in output.table(headers, rows, width - 2):
+        columns = 4 if any(row[3] for row in rows) else 3
+        headers = ("PARAMETER", "TYPE", "DEFAULT", "DESCRIPTION")[:columns]
+        for line in output.table(headers, (row[:columns] for row in rows), width - 2):
             output.say(f"  {line}", sys.stdout)
 
 

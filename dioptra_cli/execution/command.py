@@ -13,7 +13,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from shlex import quote
 
-from dioptra_cli.mlproject.shell import KEYWORDS, Before, Context, HereDocument, Plain, Slot, read_shell
+from dioptra_cli.mlproject.shell import (
+    KEYWORDS,
+    Before,
+    Context,
+    HereDocument,
+    Plain,
+    ShellReading,
+    Slot,
+    read_shell,
+)
 from dioptra_cli.mlproject.template import Template
 
 _GUARD = "${_+}"
@@ -74,7 +83,7 @@ def render_command(
         except _Unwritable as unwritable:
             written.append("")
             refusals.append(_refusal(slot, values, unwritable))
-    refusals += _protect_documents(reading.slots, values, written)
+    refusals += _protect_documents(reading, values, written)
     for name, value in extra:
         if "\0" in name + value:
             refusals.append(Refusal(name, value, None, _NUL))
@@ -123,8 +132,6 @@ def _write(slot: Slot, value: str) -> str:
             return value.replace("'", "'\"'\"'")
         case Context.DOUBLE_QUOTED:
             return _write_escaped(slot, value, '\\$`"')
-        case Context.QUOTED_DEFAULT if "'" in value:
-            raise _Unwritable("bash looks for a second single quote here", "use a variable: X={…}, then ${{name:-$X}}")
         case Context.QUOTED_DEFAULT:
             return _write_escaped(slot, value, '\\$`"}')
         case Context.HERE_DOCUMENT:
@@ -198,22 +205,23 @@ def _write_number(slot: Slot, value: str) -> str:
     return f"({value})" if slot.before is Before.SIGN and value[0] in "+-" else value
 
 
-def _protect_documents(slots: Sequence[Slot], values: Mapping[str, str], written: list[str]) -> list[Refusal]:
-    """Keep values from ending their here-document or losing tabs: guard them in `written`, or refuse them."""
-    refusals = []
-    for document in {id(slot.document): slot.document for slot in slots if slot.document}.values():
+def _protect_documents(reading: ShellReading, values: Mapping[str, str], written: list[str]) -> list[Refusal]:
+    """Keep values from ending a here-document or losing tabs: guard them in `written`, or refuse them."""
+    refusals = {}
+    for document in reading.documents:
         for line in document.lines:
             if not _breaks_document(document, line, written):
                 continue
-            for number in sorted({part for part in line if isinstance(part, int)}):
-                slot = slots[number]
-                if document.quoted:
+            for number in [part for part in line if isinstance(part, int)]:
+                slot = reading.slots[number]
+                if slot.context is Context.HERE_DOCUMENT:
+                    text = _escape(values[slot.placeholder.name], "\\$`").replace("\n", "\n" + _GUARD)
+                    written[number] = ("\\" if slot.before is Before.BACKSLASH else "") + _GUARD + text
+                else:
                     reason = f"a line of it would end the here-document at '{document.delimiter}', or lose its tabs"
                     hint = "choose another delimiter, and '<<' instead of '<<-'"
-                    refusals.append(_refusal(slot, values, _Unwritable(reason, hint)))
-                else:
-                    written[number] = _GUARD + written[number].replace("\n", "\n" + _GUARD)
-    return refusals
+                    refusals[number] = _refusal(slot, values, _Unwritable(reason, hint))
+    return list(refusals.values())
 
 
 def _breaks_document(document: HereDocument, line: Sequence[str | int], written: Sequence[str]) -> bool:

@@ -140,7 +140,7 @@ def _default_environment(directory: str) -> Environment | None:
     return None
 
 
-class _Rejected(Exception):  # noqa: N818 - it carries the verdict out of the reader, it is no error of its own
+class _Rejected(Exception):
     """The file cannot be read any further; the problem has been noted."""
 
 
@@ -384,11 +384,11 @@ class _Reader:
                 self.source.at_mark(root.start_mark),
                 level=Level.WARNING,
             )
-        name = self.text_of(top["name"][1]) if "name" in top else None
+        title = self.text_of(top["name"][1]) if "name" in top else None
         return Project(
             self.directory,
             path,
-            name or os.path.basename(self.directory),
+            title or os.path.basename(self.directory),
             entry_points,
             environment,
             self.source.text,

@@ -20,7 +20,7 @@ class Source:
 
     Args:
         path: The file's name as messages show it.
-        text: Its text, with newlines as `\\n`.
+        text: Its text, with lines that end in a line feed alone.
     """
 
     def __init__(self, path: str, text: str) -> None:

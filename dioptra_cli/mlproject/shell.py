@@ -59,14 +59,12 @@ class HereDocument:
 
     Attributes:
         delimiter: The line that ends it.
-        quoted: Whether the body is taken as it is, because the delimiter was quoted.
         strips_tabs: Whether tabs at the start of a line are dropped (`<<-`).
         substituted: Whether it stands in `$(…)`, where bash ends it also at `delimiter` and a `)` on one line.
         lines: The lines with placeholders: literal text, and the number of a placeholder in the template.
     """
 
     delimiter: str
-    quoted: bool
     strips_tabs: bool
     substituted: bool
     lines: tuple[tuple[str | int, ...], ...]
@@ -83,7 +81,6 @@ class Slot:
         before: What stands directly before it.
         backticks: For each backtick substitution it stands in, from within, the characters that lose a backslash.
         mangled: The characters that bash would not pass on here, however they are quoted.
-        document: The here-document it stands in.
     """
 
     placeholder: Placeholder
@@ -92,7 +89,6 @@ class Slot:
     before: Before = Before.NOTHING
     backticks: tuple[str, ...] = ()
     mangled: str = ""
-    document: HereDocument | None = None
 
 
 @dataclass(frozen=True)
@@ -101,12 +97,14 @@ class ShellReading:
 
     Attributes:
         slots: One for each placeholder, in order; empty where there are faults.
+        documents: The here-documents with placeholders, also those in a command that is substituted in them.
         faults: The placeholders, or the constructs, with which no value is safe.
         end: The index in `Template.text` at which further arguments of the last command can be put, if any.
         no_end: Why no further arguments can be put anywhere, when `end` is None.
     """
 
     slots: tuple[Slot, ...]
+    documents: tuple[HereDocument, ...]
     faults: tuple[Fault, ...]
     end: int | None
     no_end: str = ""
@@ -201,10 +199,11 @@ def read_shell(template: Template) -> ShellReading:
     except RecursionError:
         findings.faults[0] = Fault(0, "unclear-shell-syntax", "the command is nested too deeply")
     if not findings.numbers:
-        return ShellReading((), (), end, no_end)
+        return ShellReading((), (), (), end, no_end)
     if findings.faults:
-        return ShellReading((), tuple(fault for _, fault in sorted(findings.faults.items())), end, no_end)
-    return ShellReading(tuple(findings.slots[index] for index in findings.numbers), (), end, no_end)
+        return ShellReading((), (), tuple(fault for _, fault in sorted(findings.faults.items())), end, no_end)
+    slots = tuple(findings.slots[index] for index in findings.numbers)
+    return ShellReading(slots, tuple(findings.documents), (), end, no_end)
 
 
 class _Unclear(Exception):
@@ -225,11 +224,9 @@ class _Findings:
         self.numbers = {index: number for number, index in enumerate(indices)}
         self.slots: dict[int, Slot] = {}
         self.faults: dict[int, Fault] = {}
+        self.documents: list[HereDocument] = []
         self.assigned: list[int] = []
         self.has_typed_variables = False
-
-    def place(self, index: int, slot: Slot) -> None:
-        self.slots[index] = slot
 
     def update(self, indices: Iterable[int], plain: Plain) -> None:
         for index in indices:
@@ -344,7 +341,9 @@ class _Reader:
         backticks: As in `Slot`.
     """
 
-    def __init__(self, text: str, origins: Sequence[int], findings: _Findings, backticks: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, text: str, origins: Sequence[int], findings: _Findings, backticks: tuple[str, ...] = ()
+    ) -> None:
         self.text = text
         self.origins = origins
         self.findings = findings
@@ -403,15 +402,11 @@ class _Reader:
 
     # Placeholders
 
-    def place(
-        self, context: Context, before: Before = Before.NOTHING, document: HereDocument | None = None
-    ) -> None:
+    def place(self, context: Context, before: Before = Before.NOTHING) -> None:
         """Note the placeholder that comes next, and step over it."""
         index = self.index()
         placeholder = self.findings.placeholder(index)
-        self.findings.place(
-            index, Slot(placeholder, context, before=before, backticks=self.backticks, document=document)
-        )
+        self.findings.slots[index] = Slot(placeholder, context, before=before, backticks=self.backticks)
         self.direct.append(index)
         self.position += 1
 
@@ -728,7 +723,7 @@ class _Reader:
             if operand.text == "\0" and len(operand.direct) == 1:
                 (index,) = operand.direct
                 slot = Slot(self.findings.placeholder(index), Context.ARITHMETIC, backticks=self.backticks)
-                self.findings.place(index, slot)
+                self.findings.slots[index] = slot
             else:
                 self.reject_glued(operand.direct)
 
@@ -890,9 +885,10 @@ class _Reader:
                 raise self.unclear(f"a line that begins with '{delimiter}' in a here-document inside of $(…)")
             if "\0" in literal:
                 lines.append(line)
-        document = HereDocument(delimiter, pending.quoted, pending.strips_tabs, substituted, tuple(lines))
+        document = HereDocument(delimiter, pending.strips_tabs, substituted, tuple(lines))
+        self.findings.documents += [document] if lines else []
         body = _Reader(self.text[start:body_end], self.origins[start:body_end], self.findings, self.backticks)
-        body.document_body(document)
+        body.document_body(pending.quoted)
 
     def document_line(self, quoted: bool) -> tuple[str | int, ...]:
         """Read one line of a here-document; where its delimiter is not quoted, continued lines are one."""
@@ -911,16 +907,16 @@ class _Reader:
                 self.position += 1
         return tuple(parts)
 
-    def document_body(self, document: HereDocument) -> None:
+    def document_body(self, quoted: bool) -> None:
         before = Before.NOTHING
-        if document.quoted:
+        if quoted:
             for match in re.finditer("\0", self.text):
                 self.position = match.start()
-                self.place(Context.QUOTED_HERE_DOCUMENT, document=document)
+                self.place(Context.QUOTED_HERE_DOCUMENT)
             return
         while char := self.peek():
             if char == "\0":
-                self.place(Context.HERE_DOCUMENT, before, document)
+                self.place(Context.HERE_DOCUMENT, before)
                 if before is Before.BACKSLASH:
                     before = Before.NOTHING
                 continue
@@ -941,7 +937,7 @@ class _Reader:
         outer_split, self.split = self.split, []
         outer_blind, self.brace_blind = self.brace_blind, False
         word_start, known = self.position, len(self.findings.slots)
-        before = Before.NOTHING
+        before, has_names = Before.NOTHING, False
         while char := self.peek():
             start = self.position
             if char == "\0":
@@ -989,6 +985,11 @@ class _Reader:
                     self.double_quoted()
                 else:
                     before = self.substituting(char, Context.BARE)
+                    has_names |= before is Before.NAME
+                    if self.position == start + 1:  # a dollar that stands for itself, so far
+                        outline += char
+                        text += char
+                        continue
             if char in "'\"":
                 text += self.text[start + 1 : self.position - 1]
             elif char != "\\":
@@ -997,7 +998,15 @@ class _Reader:
             if self.pending and "\n" in self.text[start : self.position]:
                 raise self.unclear("a line break inside of the line that begins a here-document")
         if "{" in outline:
-            self.findings.update(self.direct, Plain.BRACES)
+            # The parts that a brace expansion puts together may make `$NAME`, `$'…'` or `~name` of what stood apart.
+            self.findings.update(self.direct, Plain.NONE if has_names else Plain.BRACES)
+            if re.search(r"[$~]", outline):
+                self.findings.reject(
+                    self.direct,
+                    "placeholder-in-braces",
+                    "the brace expansion could put '$' or '~' directly before the value",
+                    "quote the '$' or '~'",
+                )
         if self.brace_blind:
             # Brace expansion takes a quote in "`…"…`" for the end of the outer quotes; without a brace it is skipped.
             if "{" in self.text[word_start : self.position]:
@@ -1165,6 +1174,9 @@ class _Reader:
                     if is_bare:
                         self.split.append(self.index())
                 self.place(Context.BARE if is_bare else Context.QUOTED_DEFAULT, before)
+                if not is_bare:
+                    # Even here bash looks for the end of '…' and <(…), and a backslash would stay.
+                    self.findings.mangle(len(self.findings.slots) - 1, "'<>(")
                 continue
             self.position += 1
             before = Before.NOTHING
@@ -1181,6 +1193,8 @@ class _Reader:
                 self.reject_after_backslash()
             elif char == "`" and not is_bare:
                 raise self.unclear("backticks inside of a quoted '${…}'")
+            elif char == "$" and self.peek() in ("'", '"'):
+                raise self.unclear(f"'${self.peek()}' inside of '${{…}}'")
             else:
                 before = self.substituting(char, context)
         self.position += 1

@@ -7,14 +7,18 @@ MLflow when the first URI is asked for.
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, cast
 
-from dioptra_cli.errors import DownloadError, Problem, TrackingError
-from dioptra_cli.parameters.uris import WEB_SCHEMES, local_path, scheme_of, shown
+from dioptra_cli.errors import DioptraError, DownloadError, Problem
+from dioptra_cli.parameters.uris import WEB_SCHEMES, local_path, scheme_of
 from dioptra_cli.tracking.mlflow_client import MlflowTracker
+
+_MISSING = "RESOURCE_DOES_NOT_EXIST"
+_HEADING = re.compile(r"The following failures occurred|#####")
 
 
 class MlflowArtifacts:
@@ -45,7 +49,7 @@ class MlflowArtifacts:
             DownloadError: There is no such run or model.
             TrackingError: The store cannot be opened.
         """
-        with _explained(uri):
+        with _explained():
             scheme = scheme_of(uri)
             if scheme not in ("runs", "models") or self._is_databricks():
                 return uri, False
@@ -60,7 +64,7 @@ class MlflowArtifacts:
             DownloadError: MLflow could not do it.
             TrackingError: The store cannot be opened.
         """
-        with _explained(uri):
+        with _explained():
             client = self._client()
             from mlflow.artifacts import download_artifacts
 
@@ -143,22 +147,19 @@ def _mlflow() -> Any:
 
 
 @contextmanager
-def _explained(uri: str) -> Iterator[None]:
-    """Turn what MLflow and the libraries below it raise into a `DownloadError` of one line."""
+def _explained() -> Iterator[None]:
+    """Turn what MLflow and the libraries below it raise into a `DownloadError` of one line: the cause alone."""
     try:
         yield
-    except (DownloadError, TrackingError):
+    except DioptraError:
         raise
     except Exception as error:
-        missing = getattr(error, "error_code", None) in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND")
-        said = str(error).strip().partition("\n")[0] or type(error).__name__
-        hint = None
-        if isinstance(error, ImportError):
-            hint = f"pip install {error.name}" if error.name else "install the package that it needs"
-        raise DownloadError(
-            Problem(
-                "remote-not-found" if missing else "remote-failed",
-                f"cannot download {shown(uri)}: {said}",
-                hint=hint,
-            )
-        ) from error
+        text = str(error)
+        code = "remote-failed"
+        if getattr(error, "error_code", None) == _MISSING or _MISSING in text:
+            code = "remote-not-found"
+        # Of several failed files MLflow gives a list, under headings.
+        lines = (line for line in text.splitlines() if line.strip() and not _HEADING.match(line))
+        reason = next(lines, type(error).__name__).partition(". Response text:")[0]
+        hint = f"pip install {error.name}" if isinstance(error, ImportError) and error.name else None
+        raise DownloadError(Problem(code, reason, hint=hint)) from error

@@ -1,12 +1,13 @@
 """Records runs through MLflow's own client, in this process.
 
-Importing MLflow costs over a second, so it happens in `_import_mlflow` only, when a run is certain.
+Importing MLflow costs over a second, so it happens inside functions only, when a run is certain.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -37,13 +38,16 @@ class MlflowTracker:
     def __init__(self, uri: str | None, *, directory: str, lock_directory: str) -> None:
         if uri is not None:
             uris.require_server(uri)
-        mlflow = _import_mlflow()
-        self._uri = uris.absolute(uri or mlflow.get_tracking_uri(), directory)
-        mlflow.set_tracking_uri(self._uri)
-        with self._explained(), _only_one_opens(self._uri, lock_directory):
-            self._client = mlflow.MlflowClient(self._uri)
-            if uris.sqlite_file(self._uri) is not None:
-                self._client.search_experiments(max_results=1)  # creates the tables of a new database
+        with _without_collector():
+            import mlflow
+
+            self._uri = uris.absolute(uri or mlflow.get_tracking_uri(), directory)
+            mlflow.set_tracking_uri(self._uri)
+            logging.getLogger("alembic").setLevel(logging.WARNING)  # older versions of MLflow let it talk
+            with self._explained(), _only_one_opens(self._uri, lock_directory):
+                self._client = mlflow.MlflowClient(self._uri)
+                if uris.sqlite_file(self._uri) is not None:
+                    self._client.search_experiments(max_results=1)  # creates the tables of a new database
 
     @property
     def uri(self) -> str:
@@ -148,21 +152,27 @@ class MlflowTracker:
 
 def default_uri(directory: str) -> str:
     """Return the tracking URI that MLflow takes when nothing names one, made absolute."""
-    return uris.absolute(_import_mlflow().get_tracking_uri(), directory)
+    with _without_collector():
+        import mlflow
+    return uris.absolute(mlflow.get_tracking_uri(), directory)
 
 
-def _import_mlflow() -> Any:
-    """Import MLflow without the garbage collector, which would walk its 150 000 objects again and again."""
+@contextlib.contextmanager
+def _without_collector() -> Iterator[None]:
+    """Keep the garbage collector from walking MLflow's 150 000 objects again and again while they are made.
+
+    Frozen objects are not looked at later either.
+    """
     import gc
 
     enabled = gc.isenabled()
     gc.disable()
     try:
-        import mlflow
+        yield
     finally:
+        gc.freeze()
         if enabled:
             gc.enable()
-    return mlflow
 
 
 def _mlflow_exception() -> type[Exception]:

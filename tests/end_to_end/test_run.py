@@ -118,7 +118,12 @@ def test_all_problems_are_reported_at_once(dioptra: Any, project: Any) -> None:
     )
     called = dioptra("run", str(directory), "-P", "c=none", "-P", "d")
     assert called.code == 2
-    for part in ("'a' (type float) needs a value", "'abc' is not a float", "'none' does not exist", "'d' is not of"):
+    for part in (
+        "'a' (type float) needs a value",
+        "'abc' is not a float",
+        "'none' does not exist",
+        "'d' is not of",
+    ):
         assert part in called.err
     assert f"{directory}/MLproject:5:33: error: default of parameter 'b'" in called.err
 
@@ -164,7 +169,18 @@ def test_an_undeclared_parameter_is_appended_on_the_same_line(dioptra: Any, proj
     assert store.only.parameters == {"extra": "it's $(touch x)"}
 
 
-HOSTILE = ["a b  c", "it's \"q\"", "back\\slash", "new\nline", "é日本", "{alpha}", "$(touch x)", "; touch x", "", "-n"]
+HOSTILE = [
+    "a b  c",
+    'it\'s "q"',
+    "back\\slash",
+    "new\nline",
+    "é日本",
+    "{alpha}",
+    "$(touch x)",
+    "; touch x",
+    "",
+    "-n",
+]
 
 
 @pytest.mark.parametrize("value", HOSTILE)
@@ -174,7 +190,8 @@ def test_hostile_values_reach_the_program_and_the_store_unchanged(
     script = "import sys; open('seen', 'w').write('\\0'.join(sys.argv[1:]))"
     command = "python show.py {v} '{v}' \"{v}\" --v={v} $(printf %s x){v}\n"
     directory = project(
-        f"entry_points:\n  main:\n    parameters: {{v: string}}\n    command: |\n      {command}", show__py=script
+        f"entry_points:\n  main:\n    parameters: {{v: string}}\n    command: |\n      {command}",
+        show__py=script,
     )
     called = dioptra("run", str(directory), "-P", f"v={value}")
     assert called.code == 0, called.err
@@ -196,12 +213,16 @@ def test_a_value_of_bytes_that_are_no_text_reaches_the_program(
 
 
 @pytest.mark.parametrize("place", ["pro ject's", 'say "x"', "$(touch x)", "a;b", "new\nline"])
-def test_directories_with_hostile_names(dioptra: Any, project: Any, store: Any, tmp_path: Path, place: str) -> None:
+def test_directories_with_hostile_names(
+    dioptra: Any, project: Any, store: Any, tmp_path: Path, place: str
+) -> None:
     directory = project(ECHO, name=place, d__csv="")
     caller = tmp_path / "call er's"
     caller.mkdir()
     (caller / "e.csv").touch()
-    called = dioptra("run", str(directory), env={"MLFLOW_TRACKING_URI": f"sqlite:///{store.path}"}, cwd=caller)
+    called = dioptra(
+        "run", str(directory), env={"MLFLOW_TRACKING_URI": f"sqlite:///{store.path}"}, cwd=caller
+    )
     assert called.out.endswith(f"{directory}/d.csv\n"), called
     called = dioptra(
         *("run", str(directory), "-P", "data=e.csv"),
@@ -239,7 +260,9 @@ def test_experiments_by_name_and_id(dioptra: Any, project: Any, store: Any) -> N
     first = dioptra("run", directory, "--experiment-name", "new one", "--json").json
     second = dioptra("run", directory, "--experiment-id", first["experiment_id"], "--json").json
     third = dioptra("run", directory, "--json", env={"MLFLOW_EXPERIMENT_NAME": "new one"}).json
-    assert {first["experiment_id"], second["experiment_id"], third["experiment_id"]} == {first["experiment_id"]}
+    assert {first["experiment_id"], second["experiment_id"], third["experiment_id"]} == {
+        first["experiment_id"]
+    }
     assert [run.experiment for run in store.runs] == ["new one"] * 3
     called = dioptra("run", directory, "--experiment-id", "999")
     assert called.code == 125
@@ -330,18 +353,22 @@ def test_a_timeout_kills_the_run(dioptra: Any, project: Any, store: Any) -> None
     assert store.only.status == "KILLED"
 
 
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(
+    ("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_an_interrupted_run_is_killed_and_leaves_no_process(
     project: Any, store: Any, start: Callable[..., Any], tmp_path: Path, signum: int, code: int
 ) -> None:
-    script = "import os, time; open('pid', 'w').write(str(os.getpid())); os.rename('pid', 'ready'); time.sleep(60)"
+    script = (
+        "import os, time; open('pid', 'w').write(str(os.getpid())); os.rename('pid', 'ready'); time.sleep(60)"
+    )
     directory = project("entry_points: {main: {command: 'python wait.py; echo after'}}", wait__py=script)
     running = start("run", str(directory))
     running.wait_for(directory / "ready")
     running.signal(signum)
     returned, said = running.end()
     assert returned == code, said
-    assert "Traceback (most recent call last):\n  File \"<frozen" not in said
+    assert 'Traceback (most recent call last):\n  File "<frozen' not in said
     assert (store.only.status, store.only.ended) == ("KILLED", True)
     with pytest.raises(ProcessLookupError):
         os.kill(int((directory / "ready").read_text()), 0)
@@ -416,7 +443,9 @@ def test_tracking_out_of_reach_is_said_at_once(dioptra: Any, project: Any) -> No
 def test_a_store_that_breaks_during_the_run_does_not_change_the_childs_result(
     dioptra: Any, project: Any, store: Any
 ) -> None:
-    command = f"echo precious; rm {shlex.quote(str(store.path))}; mkdir {shlex.quote(str(store.path))}; exit 7"
+    command = (
+        f"echo precious; rm {shlex.quote(str(store.path))}; mkdir {shlex.quote(str(store.path))}; exit 7"
+    )
     directory = project(f"entry_points:\n  main:\n    command: {json.dumps(command)}\n")
     called = dioptra("run", str(directory))
     assert called.code == 7
@@ -427,7 +456,9 @@ def test_a_store_that_breaks_during_the_run_does_not_change_the_childs_result(
     assert json.loads((kept / "undelivered.json").read_text())["status"] == "FAILED"
 
 
-def test_an_environment_that_the_project_asks_for_is_mentioned(dioptra: Any, project: Any, store: Any) -> None:
+def test_an_environment_that_the_project_asks_for_is_mentioned(
+    dioptra: Any, project: Any, store: Any
+) -> None:
     directory = project("conda_env: c.yaml\nentry_points: {main: {command: 'true'}}", c__yaml="")
     called = dioptra("run", str(directory))
     assert "asks for conda_env 'c.yaml'; it runs in the current environment" in called.err

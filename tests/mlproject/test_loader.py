@@ -105,7 +105,8 @@ def test_both_syntaxes_are_read(tmp_path: Path) -> None:
     ],
 )
 def test_a_default_is_rendered_as_mlflow_does(tmp_path: Path, yaml_value: str, text: str) -> None:
-    source = f"entry_points:\n  main:\n    parameters:\n      a: {{type: string, default: {yaml_value}}}\n    command: x {{a}}\n"
+    declared = f"a: {{type: string, default: {yaml_value}}}"
+    source = f"entry_points:\n  main:\n    parameters:\n      {declared}\n    command: x {{a}}\n"
     assert load(tmp_path, source).entry_points["main"].parameters["a"].default == text
     assert str(yaml.safe_load(source)["entry_points"]["main"]["parameters"]["a"]["default"]) == text
 
@@ -118,7 +119,7 @@ def test_a_null_default_means_required(tmp_path: Path, value: str) -> None:
     assert parameter.type == "string"
 
 
-REJECTED = {
+REJECTED: dict[str, tuple[str | bytes, int]] = {
     "unclosed brace": ("entry_points: {main: {command: x}\n", 2),
     "tabs": ("entry_points:\n\tmain:\n", 2),
     "entry points a list": ("entry_points:\n  - main\n", 2),
@@ -165,11 +166,12 @@ def test_what_mlflow_rejects_is_an_error_with_its_line(tmp_path: Path, defect: s
     assert abs(location.line - line) <= 1, str(errors[-1])
 
 
-ACCEPTED = {
+ACCEPTED: dict[str, str | bytes] = {
     "bom": b"\xef\xbb\xbfentry_points:\n  main: {command: x}\n",
     "crlf": b"entry_points:\r\n  main:\r\n    command: x\r\n",
     "anchors": "x: &p {a: {type: float, default: 1}}\nentry_points:\n  main: {parameters: *p, command: x}\n",
-    "merge keys": "x: &p {a: float}\nentry_points:\n  main:\n    parameters:\n      <<: *p\n      b: string\n    command: x\n",
+    "merge keys": "x: &p {a: float}\nentry_points:\n  main:\n    parameters:\n      <<: *p\n      b: string\n"
+    "    command: x\n",
     "no entry points": "name: x\n",
     "command a list": "entry_points:\n  main: {command: [a, b]}\n",
     "no command": "entry_points:\n  main: {parameters: {a: float}}\n",

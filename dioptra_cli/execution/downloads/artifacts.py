@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from dioptra_cli.errors import DioptraError
 from dioptra_cli.execution.downloads.cache import file_name
 from dioptra_cli.execution.downloads.job import Failure, Fetched, Job
 
@@ -25,7 +26,10 @@ def fetch(job: Job, *, fixed: bool) -> Fetched | None:
     os.mkdir(directory)
     name = file_name(job.uri.rstrip("/").rpartition("/")[2])
     with job.transfer(name, None):
-        path = store.download(job.uri, directory)
+        try:
+            path = store.download(job.uri, directory)
+        except DioptraError as error:
+            raise Failure.of(error) from error
     if not os.path.samefile(path, directory):
         name = os.path.basename(path)
     elif not os.listdir(directory):

@@ -10,7 +10,6 @@ import functools
 import os
 import shutil
 import threading
-import time
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -95,18 +94,12 @@ def fetch_all(
             told at once.
     """
     batch = _Batch(uris, Cache(cache_dir), settings, progress or NoProgress())
-    threads = [threading.Thread(target=batch.work, name="download", daemon=True) for _ in range(batch.width)]
     try:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        batch.start()
+        batch.wait()
     except BaseException:
         batch.interrupt()
-        # Daemon threads: one that waits for a name server cannot be woken, and has nothing to clean up.
-        deadline = time.monotonic() + settings.grace
-        for thread in [thread for thread in threads if thread.is_alive()]:
-            thread.join(max(0.0, deadline - time.monotonic()))
+        batch.wait(settings.grace)
         batch.abandon()
         raise
     return batch.result()
@@ -126,33 +119,51 @@ class _Batch:
         self._paths: dict[str, str] = {}
         self._held: list[Held] = []
         self._unfinished: set[str] = set()
-        self._problems: dict[str, tuple[Problem, ...]] = {}
+        self._problems: dict[str, Problem] = {}
         self._defects: list[BaseException] = []
-        self.width = min(len(self._uris), _MOST_AT_ONCE)
-        cache.remove_abandoned()
+        self._running = 0
+        self._ended = threading.Condition()
 
-    def work(self) -> None:
+    def start(self) -> None:
+        """Start the threads."""
+        self._cache.remove_abandoned()
+        for _ in range(min(len(self._uris), _MOST_AT_ONCE)):
+            with self._ended:
+                self._running += 1
+            # A daemon: one that waits for a name server cannot be woken, and must not keep the process.
+            threading.Thread(target=self._work, name="download", daemon=True).start()
+
+    def wait(self, seconds: float | None = None) -> None:
+        """Wait until the threads have ended; `Thread.join` fails after an interrupt before Python 3.13."""
+        with self._ended:
+            self._ended.wait_for(lambda: self._running == 0, seconds)
+
+    def _work(self) -> None:
         """Download one URI after the other. Runs in each thread."""
         while True:
             try:
                 uri = self._queue.popleft()
             except IndexError:
-                return
-            try:
-                self._paths[uri] = self._local(uri)
-            except Cancelled:
-                continue
-            except Failure as failure:
-                self._problems[uri] = (failure.problem(uri),)
-            except DioptraError as error:
-                self._problems[uri] = error.problems
-            except OSError as error:
-                self._problems[uri] = (_of_the_disk(error).problem(uri),)
-            except BaseException as error:  # a defect of ours belongs to the thread that waits
-                self._defects.append(error)
-            else:
-                continue
-            self._copying.cancel()
+                break
+            self._fetch(uri)
+        with self._ended:
+            self._running -= 1
+            self._ended.notify_all()
+
+    def _fetch(self, uri: str) -> None:
+        """Download one URI, or note why not. Raises nothing."""
+        try:
+            self._paths[uri] = self._local(uri)
+            return
+        except Cancelled:
+            return
+        except Failure as failure:
+            self._problems[uri] = failure.problem(uri)
+        except OSError as error:
+            self._problems[uri] = _of_the_disk(error).problem(uri)
+        except BaseException as error:  # a defect of ours belongs to the thread that waits
+            self._defects.append(error)
+        self._copying.cancel()
 
     def interrupt(self) -> None:
         """Have the threads stop as soon as they can."""
@@ -173,7 +184,7 @@ class _Batch:
         self._release()
         if self._defects:
             raise self._defects[0]
-        raise DownloadError(p for uri in self._uris for p in self._problems.get(uri, ()))
+        raise DownloadError(self._problems[uri] for uri in self._uris if uri in self._problems)
 
     def _release(self) -> None:
         for held in self._held:
@@ -181,13 +192,11 @@ class _Batch:
 
     def _local(self, uri: str) -> str:
         """Return where the copy of `uri` lies, downloaded if need be."""
-        location, fixed = uri, False
-        if scheme_of(uri) in ARTIFACT_SCHEMES and self._settings.artifacts is not None:
-            location, fixed = self._settings.artifacts.locate(uri)
-            if os.path.isabs(location):
-                if not os.path.exists(location):
-                    raise Failure("remote-not-found", f"there is nothing at {location}, where it leads")
-                return location
+        location, fixed = self._located(uri)
+        if os.path.isabs(location):
+            if not os.path.exists(location):
+                raise Failure("remote-not-found", f"there is nothing at {location}, where it leads")
+            return location
         try:
             return self._copy(location, _fetcher(location, fixed))
         except Failure as failure:
@@ -195,21 +204,42 @@ class _Batch:
                 failure.reason = f"it leads to {shown(location)}: {failure.reason}"
             raise
 
+    def _located(self, uri: str) -> tuple[str, bool]:
+        """Return where `uri` leads, and whether what lies there never changes."""
+        store = self._settings.artifacts
+        if store is None or scheme_of(uri) not in ARTIFACT_SCHEMES:
+            return uri, False
+        try:
+            return store.locate(uri)
+        except DioptraError as error:
+            raise Failure.of(error) from error
+
     def _copy(self, uri: str, fetch: Fetcher) -> str:
+        """Return the path of a current copy in the cache, and hold it."""
         entry = self._cache.entry(uri)
         with entry.locked(self._asking.wait):
             self._unfinished.add(entry.incomplete)
-            known = entry.current()
-            fetched = fetch(
-                Job(uri, entry.incomplete, known, self._settings, self._progress, self._asking, self._copying)
-            )
-            if fetched is not None:
-                self._copying.check()
-                path = entry.add(fetched)
-            elif known is not None:
-                path = known.path
-            self._held.append(entry.hold(path))
-        self._unfinished.discard(entry.incomplete)
+            try:
+                known = entry.current()
+                fetched = fetch(
+                    Job(
+                        uri,
+                        entry.incomplete,
+                        known,
+                        self._settings,
+                        self._progress,
+                        self._asking,
+                        self._copying,
+                    )
+                )
+                if fetched is not None:
+                    self._copying.check()
+                    path = entry.add(fetched)
+                elif known is not None:
+                    path = known.path
+                self._held.append(entry.hold(path))
+            finally:
+                self._unfinished.discard(entry.incomplete)
         return path
 
 

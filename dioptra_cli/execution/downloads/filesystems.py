@@ -22,18 +22,11 @@ def fetch(job: Job) -> Fetched | None:
     try:
         import fsspec
     except ImportError:
-        raise Failure(
-            "missing-package", f"{scheme} is read with fsspec", "pip install 'dioptra-cli[fsspec]'"
-        ) from None
+        hint = "pip install 'dioptra-cli[fsspec]'"
+        raise Failure("missing-package", f"{scheme} is read with fsspec", hint) from None
+    options = {"timeout": job.settings.silence} if scheme in ("ftp", "sftp") else {}
     try:
         system = fsspec.get_filesystem_class(scheme)
-    except ImportError:
-        package = _PACKAGES.get(scheme, "fsspec")
-        raise Failure(
-            "missing-package", f"{scheme} is read with {package}", f"pip install {package}"
-        ) from None
-    try:
-        options = {"timeout": job.settings.silence} if scheme in ("ftp", "sftp") else {}
         options |= system._get_kwargs_from_urls(job.uri)
         source = system(**options, skip_instance_cache=True, use_listings_cache=False)
         return _fetch(job, source, system._strip_protocol(job.uri))
@@ -41,6 +34,11 @@ def fetch(job: Job) -> Fetched | None:
         raise
     except _DiskError as error:
         raise error.cause from None
+    except ImportError:
+        package = _PACKAGES.get(scheme, "fsspec")
+        raise Failure(
+            "missing-package", f"{scheme} is read with {package}", f"pip install {package}"
+        ) from None
     except Exception as error:
         raise _explained(error, scheme) from error
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-from dioptra_cli.errors import Problem
+from dioptra_cli.errors import DioptraError, Problem
 from dioptra_cli.parameters.uris import shown
 
 T = TypeVar("T")
@@ -48,7 +48,7 @@ class NoProgress:
 
 
 class ArtifactStore(Protocol):
-    """What runs and models are read with. Both methods raise a `DioptraError`."""
+    """What runs and models are read with. Both methods raise a `DioptraError` that names the cause alone."""
 
     def locate(self, uri: str) -> tuple[str, bool]:
         """Follow a `runs:/` or `models:/` URI to where its files lie.
@@ -103,6 +103,12 @@ class Failure(Exception):
         self.hint = hint
         self.passing = passing
         self.pause = pause
+
+    @classmethod
+    def of(cls, error: DioptraError) -> Failure:
+        """Return the failure that an artifact store tells of."""
+        problem = error.problems[0]
+        return cls(problem.code, problem.message, problem.hint)
 
     def problem(self, uri: str) -> Problem:
         """Return the problem that the user is told of."""

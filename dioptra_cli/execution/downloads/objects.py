@@ -39,6 +39,14 @@ _CAUSES = (
         ("ConnectionRefused",),
         ("remote-unreachable", "connection refused", "is the server running there?"),
     ),
+    (
+        ("InvalidCertificate",),
+        (
+            "remote-unreachable",
+            "its certificate is not trusted",
+            "name a file of trusted certificates in AWS_CA_BUNDLE",
+        ),
+    ),
     (("TimedOut", "kind: Timeout"), ("remote-unreachable", "the server does not answer")),
     (
         ("body error", "IncompleteMessage", "ConnectionReset"),

@@ -204,18 +204,17 @@ def _has_aws_role(environ: Mapping[str, str]) -> bool:
 
 
 def _open_gs(bucket: str, key: str, environ: Mapping[str, str], settings: Settings) -> Opened:
-    config = _given(environ, _GS_CREDENTIALS)
-    endpoint = environ.get("GOOGLE_BASE_URL")
+    config, endpoint = _given(environ, _GS_CREDENTIALS), environ.get("GOOGLE_BASE_URL")
     if emulator := environ.get("STORAGE_EMULATOR_HOST"):
         endpoint = emulator if "://" in emulator else f"http://{emulator}"
         config = {"google_skip_signature": "true"}
-    if endpoint is not None:
-        config["google_base_url"] = endpoint
-    if not _given(environ, _GS_CREDENTIALS) and not os.path.exists(os.path.expanduser(_GS_LOGIN)):
+    elif not config and not os.path.exists(os.path.expanduser(_GS_LOGIN)):
         token = "/computeMetadata/v1/instance/service-accounts/default/token"
         host = environ.get("GCE_METADATA_HOST", _METADATA_HOST)
         if not _answers(host, "GET", token, {"Metadata-Flavor": "Google"}):
             config["google_skip_signature"] = "true"
+    if endpoint is not None:
+        config["google_base_url"] = endpoint
     store = obstore.store.GCSStore(bucket, config=cast(Any, config), **_transport(settings, endpoint))
     hint = "set GOOGLE_APPLICATION_CREDENTIALS, or: gcloud auth application-default login"
     return Opened(store, bucket, key, hint)

@@ -77,10 +77,15 @@ class Exchange:
         self.body(data)
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+
 class WebServer:
     """An HTTP server whose answers a test defines, path by path."""
 
-    def __init__(self, certificate: Path | None = None) -> None:
+    def __init__(self, certificate: str | None = None) -> None:
         self.replies: dict[str, Reply] = {}
         self.requests: list[Request] = []
         self.released = threading.Event()
@@ -113,8 +118,7 @@ class WebServer:
 
             def log_message(self, *_: object) -> None: ...
 
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self.port = self._server.server_port
         self.url = f"http://127.0.0.1:{self.port}"
         if certificate is not None:
@@ -179,29 +183,6 @@ class Bucket:
         urllib.request.urlopen(request).close()
 
 
-class RecordedProgress:
-    """Remembers what was shown."""
-
-    def __init__(self) -> None:
-        self.added: list[tuple[str, int | None]] = []
-        self.sizes: dict[int, int] = {}
-        self.finished: list[int] = []
-        self._lock = threading.Lock()
-
-    def add(self, name: str, total: int | None) -> int:
-        with self._lock:
-            self.added.append((name, total))
-            self.sizes[len(self.added)] = 0
-            return len(self.added)
-
-    def advance(self, task: int, size: int) -> None:
-        with self._lock:
-            self.sizes[task] += size
-
-    def finish(self, task: int) -> None:
-        self.finished.append(task)
-
-
 @dataclass
 class Fetch:
     """Downloads into one cache, with settings that a test may change."""
@@ -244,7 +225,10 @@ def fetch(tmp_path: Path) -> Iterator[Fetch]:
     settings = Settings(environ={}, attempts=3, backoff=0.01, silence=10)
     with ExitStack() as held:
         yield Fetch(tmp_path / "cache", settings, held)
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("download")]
+    for thread in threading.enumerate():
+        if thread.name == "download":
+            thread.join(5)
+            assert not thread.is_alive()
 
 
 @pytest.fixture
@@ -255,40 +239,47 @@ def web() -> Iterator[WebServer]:
     server.close()
 
 
+@dataclass(frozen=True)
+class Certificates:
+    """Files for TLS: an authority that nobody trusts, and what it has certified for localhost, with its key."""
+
+    authority: str
+    server: str
+
+
 @pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a file with a certificate for localhost, which nobody has signed but itself, and its key."""
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """Return new certificates."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
     now = datetime.datetime.now(datetime.timezone.utc)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("tls") / "localhost.pem"
-    pem, unencrypted = serialization.Encoding.PEM, serialization.NoEncryption()
-    path.write_bytes(
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, unencrypted) + made.public_bytes(pem)
-    )
-    return path
+    keys = {name: ec.generate_private_key(ec.SECP256R1()) for name in ("authority", "localhost")}
+    pem, directory = serialization.Encoding.PEM, tmp_path_factory.mktemp("tls")
+    for name, key in keys.items():
+        subject, issuer = (
+            x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, each)]) for each in (name, "authority")
+        )
+        certificate = (
+            x509.CertificateBuilder(issuer, subject, key.public_key(), x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(days=1))
+            .not_valid_after(now + datetime.timedelta(days=1))
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+            .add_extension(x509.BasicConstraints(ca=name == "authority", path_length=None), critical=True)
+            .sign(keys["authority"], hashes.SHA256())
+        )
+        private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        (directory / name).write_bytes(
+            certificate.public_bytes(pem) + (private if name == "localhost" else b"")
+        )
+    return Certificates(str(directory / "authority"), str(directory / "localhost"))
 
 
 @pytest.fixture
-def tls(certificate: Path) -> Iterator[WebServer]:
+def tls(certificates: Certificates) -> Iterator[WebServer]:
     """Return a web server that speaks TLS with a certificate that is not trusted."""
-    server = WebServer(certificate)
+    server = WebServer(certificates.server)
     yield server
     server.close()
 

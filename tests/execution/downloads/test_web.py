@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +12,7 @@ import pytest
 from dioptra_cli.errors import DownloadError, Problem
 
 if TYPE_CHECKING:
-    from tests.execution.downloads.conftest import Exchange, Fetch, WebServer
+    from tests.execution.downloads.conftest import Certificates, Exchange, Fetch, WebServer
 
 MONDAY = "Mon, 06 Jan 2025 00:00:00 GMT"
 TUESDAY = "Tue, 07 Jan 2025 00:00:00 GMT"
@@ -382,9 +381,9 @@ def test_certificate_that_is_not_trusted(tls: WebServer, fetch: Fetch) -> None:
 
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"])
 def test_certificate_that_the_environment_trusts(
-    tls: WebServer, fetch: Fetch, certificate: Path, variable: str
+    tls: WebServer, fetch: Fetch, certificates: Certificates, variable: str
 ) -> None:
     tls.replies["/a"] = lambda exchange: exchange.whole(b"data")
-    fetch.use(**{variable: str(certificate)})
+    fetch.use(**{variable: certificates.authority})
     uri = f"{tls.url}/a"
     assert fetch(uri)[uri].read_bytes() == b"data"

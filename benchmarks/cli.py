@@ -1,0 +1,141 @@
+"""What a call costs, against its peers, in one session: `python benchmarks/cli.py`.
+
+Prints the wall time of each job and the ratio to its peer. The calls take turns, so that a busy machine slows all of
+them alike; trust the ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+PROJECT = "entry_points:\n  main:\n    parameters: {a: {type: float, default: 1}}\n    command: 'true {a}'\n"
+FILES = 1000
+
+
+@dataclass(frozen=True)
+class Call:
+    """A command to time, and the one that it is compared with."""
+
+    name: str
+    argv: Sequence[str]
+    peer: str | None = None
+    limit: float | None = None
+
+
+def seconds(argv: Sequence[str], directory: Path, environ: dict[str, str]) -> float:
+    start = time.perf_counter()
+    done = subprocess.run(argv, cwd=directory, env=environ, capture_output=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{argv} failed:\n{done.stderr.decode()}")
+    return time.perf_counter() - start
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def start_server(directory: Path, environ: dict[str, str]) -> tuple[subprocess.Popen[bytes], str]:
+    port = free_port()
+    argv = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+        "--backend-store-uri",
+        "sqlite:///s.db",
+    ]
+    quiet = subprocess.DEVNULL
+    server = subprocess.Popen(
+        argv, cwd=directory, env=environ, stdout=quiet, stderr=quiet, start_new_session=True
+    )
+    for _ in range(600):
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            time.sleep(2)
+            return server, f"http://127.0.0.1:{port}"
+        except OSError:
+            time.sleep(0.1)
+    raise SystemExit("the tracking server did not start")
+
+
+def calls(url: str) -> list[Call]:
+    python, dioptra = sys.executable, [sys.executable, "-m", "dioptra_cli"]
+    mlflow = [python, "-m", "mlflow", "run", "project", "--env-manager", "local"]
+    load = (
+        "import yaml, glob\nfor f in glob.glob('many/*/MLproject'):\n"
+        "    yaml.load(open(f).read(), Loader=yaml.CSafeLoader)"
+    )
+    load_many = f"load {FILES} files with PyYAML"
+    many = [f"many/{number}" for number in range(FILES)]
+    return [
+        Call("python -c pass", [python, "-c", "pass"]),
+        Call("python -c 'import click, yaml'", [python, "-c", "import click, yaml"]),
+        Call("dioptra validate", [*dioptra, "validate", "project"], "python -c 'import click, yaml'"),
+        Call("dioptra list", [*dioptra, "list-entry-points", "project"], "python -c 'import click, yaml'"),
+        Call(load_many, [python, "-c", load]),
+        Call(f"dioptra validate, {FILES} files", [*dioptra, "validate", *many], load_many, 2.0),
+        Call("mlflow run, sqlite", mlflow),
+        Call("dioptra run, sqlite", [*dioptra, "run", "project"], "mlflow run, sqlite", 0.45),
+        Call("mlflow run, http", ["env", f"MLFLOW_TRACKING_URI={url}", *mlflow]),
+        Call(
+            "dioptra run, http", [*dioptra, "run", "project", "--tracking-uri", url], "mlflow run, http", 0.06
+        ),
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    rounds = parser.parse_args().rounds
+    environ = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "DIOPTRA_"))}
+    environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "GIT_PYTHON_REFRESH": "quiet"}
+    environ["PYTHONPATH"] = str(Path(__file__).resolve().parent.parent)
+    with tempfile.TemporaryDirectory() as temporary:
+        directory = Path(temporary)
+        environ["XDG_CACHE_HOME"] = str(directory / "cache")
+        for name in ["project", *(f"many/{number}" for number in range(FILES))]:
+            (directory / name).mkdir(parents=True)
+            (directory / name / "MLproject").write_text(PROJECT)
+        server, url = start_server(directory, environ)
+        try:
+            measured: dict[str, list[float]] = {}
+            for round_number in range(rounds + 1):  # the first warms the caches and makes the stores
+                for call in calls(url):
+                    took = seconds(call.argv, directory, environ)
+                    if round_number:
+                        measured.setdefault(call.name, []).append(took)
+            report(measured, calls(url))
+        finally:
+            os.killpg(server.pid, 15)
+            server.wait()
+
+
+def report(measured: dict[str, list[float]], called: list[Call]) -> None:
+    print(f"{'call':32} {'median':>9} {'least':>9}   ratio of the least")
+    for call in called:
+        times = measured[call.name]
+        line = f"{call.name:32} {statistics.median(times) * 1e3:7.0f} ms {min(times) * 1e3:6.0f} ms"
+        if call.peer:
+            line += f"   {min(times) / min(measured[call.peer]):.3f} x {call.peer}"
+            line += f" (limit {call.limit:g})" if call.limit else ""
+        print(line)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,190 @@
+"""The command line as its user sees it: help, errors, formats, completion."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+DEFECTIVE = """\
+entry_points:
+  train:
+    paramters: {epochs: float}
+    command: python train.py {epochs}
+"""
+
+GOOD = """\
+name: Good
+entry_points:
+  train:
+    description: Train it
+    parameters:
+      epochs: {type: float, default: 30, description: Passes over the data}
+      optimizer: {type: string, default: adam, choices: [adam, sgd]}
+      data: path
+      日本: {type: string, default: ""}
+    command: python train.py {epochs} {optimizer} {data} {日本}
+  infer:
+    command: python infer.py
+"""
+
+
+@pytest.mark.parametrize("command", [[], ["run"], ["validate"], ["list-entry-points"], ["exec"]])
+def test_help_fits_a_narrow_terminal(dioptra: Any, command: list[str]) -> None:
+    called = dioptra(*command, "--help", env={"COLUMNS": "80"})
+    assert called.code == 0
+    assert called.out.startswith("Usage: dioptra")
+    assert max(len(line) for line in called.out.splitlines()) <= 80
+
+
+def test_version(dioptra: Any) -> None:
+    from dioptra_cli import __version__
+
+    assert dioptra("--version").out == f"dioptra {__version__}\n"
+
+
+def test_an_unknown_command_is_a_usage_error_with_a_near_miss(dioptra: Any) -> None:
+    called = dioptra("validat")
+    assert called.code == 2
+    assert "did you mean 'validate'?" in called.err
+
+
+def test_validate_shows_the_place_the_line_and_a_caret(dioptra: Any, project: Any) -> None:
+    called = dioptra("validate", str(project(DEFECTIVE)), env={"NO_COLOR": "1"})
+    assert called.code == 1
+    lines = called.out.splitlines()
+    first = next(i for i, line in enumerate(lines) if "unknown-key" in line)
+    file = f"{project(DEFECTIVE)}/MLproject"
+    message = "warning unknown-key unknown key 'paramters' in the entry point 'train'"
+    assert lines[first] == f"{file}:3:5: {message}"
+    assert lines[first + 1] == "    3 |     paramters: {epochs: float}"
+    assert lines[first + 2] == "      |     ^"
+    assert lines[first + 3] == "      = did you mean 'parameters'?"
+    assert f"{file}:4:30: error undeclared-placeholder no parameter is named 'epochs'" in called.out
+    assert called.err == "1 error, 1 warning in 1 project\n"
+
+
+def test_validate_takes_many_targets_and_strict(dioptra: Any, project: Any, tmp_path: Path) -> None:
+    good, bad = project(GOOD, name="good"), project(DEFECTIVE, name="bad")
+    assert dioptra("validate", str(good)).code == 0
+    assert dioptra("validate", cwd=good).code == 0
+    assert dioptra("validate", "MLproject", cwd=good).code == 0
+    assert dioptra("validate", str(good), str(bad / "MLproject")).code == 1
+    warned = project("entry_points: {main: {command: x, typo: 1}}", name="warned")
+    assert dioptra("validate", str(warned)).code == 0
+    assert dioptra("validate", "--strict", str(warned)).code == 1
+    called = dioptra("validate", str(tmp_path / "none"), str(good))
+    assert called.code == 1
+    assert "no project directory or file" in called.out
+    assert "Traceback" not in called.err
+
+
+def test_validate_formats(dioptra: Any, project: Any) -> None:
+    directory = str(project(DEFECTIVE))
+    found = dioptra("validate", directory, "--format", "json").json
+    assert {(p["code"], p["line"], p["column"], p["level"]) for p in found} == {
+        ("unknown-key", 3, 5, "warning"),
+        ("undeclared-placeholder", 4, 30, "error"),
+    }
+    sarif = dioptra("validate", directory, "--format", "sarif").json
+    (run,) = sarif["runs"]
+    assert [r["ruleId"] for r in run["results"]] == ["unknown-key", "undeclared-placeholder"]
+    region = run["results"][1]["locations"][0]["physicalLocation"]["region"]
+    assert region == {"startLine": 4, "startColumn": 30}
+    github = dioptra("validate", directory, "--format", "github").out.splitlines()
+    assert github[0].startswith(f"::warning file={directory}/MLproject,line=3,col=5,title=unknown-key::")
+    assert dioptra("validate", str(project(GOOD, name="good")), "--format", "json").json == []
+
+
+def test_list_entry_points(dioptra: Any, project: Any) -> None:
+    directory = str(project(GOOD))
+    called = dioptra("list-entry-points", directory)
+    assert called.code == 0
+    assert called.out.splitlines() == [
+        "train  Train it",
+        "  PARAMETER  TYPE    DEFAULT     DESCRIPTION",
+        "  epochs     float   30          Passes over the data",
+        "  optimizer  string  adam        one of adam, sgd",
+        "  data       path    (required)",
+        "  日本       string  ''",
+        "",
+        "infer",
+        "  no parameters",
+    ]
+    listed = dioptra("list-entry-points", directory, "--json").json
+    assert listed["project"] == "Good"
+    assert [e["name"] for e in listed["entry_points"]] == ["train", "infer"]
+    assert listed["entry_points"][0]["parameters"][2] == {
+        "name": "data",
+        "type": "path",
+        "required": True,
+        "default": None,
+        "description": None,
+        "choices": None,
+    }
+    shown = dioptra("run", directory, "-e", "train", "--help-entry-point")
+    assert shown.out == dioptra("list-entry-points", directory, "-e", "train").out
+    called = dioptra("list-entry-points", directory, "-e", "trian")
+    assert (called.code, "did you mean 'train'?" in called.err) == (2, True)
+
+
+def test_a_table_fits_the_terminal(dioptra: Any, project: Any) -> None:
+    long = "word " * 40
+    text = f"entry_points: {{main: {{parameters: {{a: {{description: '{long}'}}}}, command: 'x {{a}}'}}}}"
+    called = dioptra("list-entry-points", str(project(text)), env={"COLUMNS": "60"})
+    assert max(len(line) for line in called.out.splitlines()) <= 60
+    assert called.out.count("word") == 40
+
+
+@pytest.mark.parametrize(
+    ("words", "position", "expected"),
+    [
+        ("dioptra ", 1, "run"),
+        ("dioptra run . -e tr", 4, "train"),
+        ("dioptra run . -e train -P ep", 6, "epochs="),
+        ("dioptra run . -e train -P optimizer=s", 6, "optimizer=sgd"),
+        ("dioptra list-entry-points . -e i", 4, "infer"),
+    ],
+)
+def test_completion(dioptra: Any, project: Any, words: str, position: int, expected: str) -> None:
+    environ = {
+        "_DIOPTRA_COMPLETE": "bash_complete",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(position),
+    }
+    called = dioptra(cwd=project(GOOD), env=environ)
+    assert expected in [line.split(",", 1)[1] for line in called.out.splitlines()]
+
+
+def test_completion_of_a_broken_project_is_silent(dioptra: Any, project: Any) -> None:
+    environ = {"_DIOPTRA_COMPLETE": "bash_complete", "COMP_WORDS": "dioptra run . -e ", "COMP_CWORD": "4"}
+    called = dioptra(cwd=project("{"), env=environ)
+    assert (called.out.strip(), called.err) == ("", "")
+
+
+def test_a_closed_pipe_is_no_error_to_speak_of(dioptra: Any, project: Any, tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    many = "".join(f"  e{i}: {{command: x}}\n" for i in range(5000))
+    directory = project(f"entry_points:\n{many}")
+    command = f"{sys.executable} -m dioptra_cli list-entry-points {directory} | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, check=False, env=os.environ)
+    assert done.stdout == b"e0\n"
+    assert done.stderr == b""
+
+
+def test_no_colours_where_there_is_no_terminal_and_none_when_asked(dioptra: Any, project: Any) -> None:
+    directory = str(project(DEFECTIVE))
+    assert "\x1b" not in dioptra("validate", directory).out
+    assert "\x1b[" in dioptra("validate", directory, env={"FORCE_COLOR": "1"}).out
+    assert "\x1b" not in dioptra("validate", directory, env={"FORCE_COLOR": "1", "NO_COLOR": "1"}).out
+
+
+def test_json_outputs_are_valid_for_odd_names(dioptra: Any, project: Any) -> None:
+    directory = project(json.dumps({"entry_points": {'a "b"\n': {"command": "x"}}}))
+    listed = dioptra("list-entry-points", str(directory), "--json").json
+    assert listed["entry_points"][0]["name"] == 'a "b"\n'
