@@ -25,10 +25,6 @@ from dioptra_cli.mlproject.shell import (
 )
 from dioptra_cli.mlproject.template import Template
 
-_GUARD = "${_+}"
-"""Expands to nothing, whatever `$_` is. It keeps a value off text that would take its first characters."""
-
-
 @dataclass(frozen=True)
 class Refusal:
     """A value that cannot be passed on unchanged.
@@ -183,10 +179,17 @@ def _write_escaped(slot: Slot, value: str, special: str) -> str:
     """Write a value where a backslash quotes the characters of `special`, a line break and nothing else."""
     text = _escape(value, special)
     if slot.before is Before.NAME and _extends_name(value):
-        return _GUARD + text
+        return ('""' if slot.context is Context.DOUBLE_QUOTED else _guard(slot)) + text
     if slot.before is Before.BACKSLASH and (not value or value[0] in special + "\n\x01\x7f"):
         return "\\" + text  # so that the backslash in the command stands for itself
     return text
+
+
+def _guard(slot: Slot) -> str:
+    """Return what keeps the value off the text before it, in a place where it cannot have quotes of its own."""
+    if "{" in slot.mangled:
+        raise _Unwritable("bash would take the value's first character for its own", "write $(…) instead of backticks")
+    return "${_+}"  # expands to nothing, whatever $_ is
 
 
 def _write_ansi_c(slot: Slot, value: str) -> str:
@@ -214,14 +217,23 @@ def _protect_documents(reading: ShellReading, values: Mapping[str, str], written
                 continue
             for number in [part for part in line if isinstance(part, int)]:
                 slot = reading.slots[number]
-                if slot.context is Context.HERE_DOCUMENT:
-                    text = _escape(values[slot.placeholder.name], "\\$`").replace("\n", "\n" + _GUARD)
-                    written[number] = ("\\" if slot.before is Before.BACKSLASH else "") + _GUARD + text
-                else:
-                    reason = f"a line of it would end the here-document at '{document.delimiter}', or lose its tabs"
-                    hint = "choose another delimiter, and '<<' instead of '<<-'"
-                    refusals[number] = _refusal(slot, values, _Unwritable(reason, hint))
+                try:
+                    written[number] = _write_guarded(slot, values[slot.placeholder.name], document.delimiter)
+                except _Unwritable as unwritable:
+                    refusals[number] = _refusal(slot, values, unwritable)
     return list(refusals.values())
+
+
+def _write_guarded(slot: Slot, value: str, delimiter: str) -> str:
+    """Return a value for a here-document with no line that bash could take for the delimiter, or strip of tabs."""
+    if slot.context is not Context.HERE_DOCUMENT:
+        raise _Unwritable(
+            f"a line of it would end the here-document at '{delimiter}', or lose its tabs",
+            "choose another delimiter, and '<<' instead of '<<-'",
+        )
+    guard = _guard(slot)
+    text = guard + _escape(value, "\\$`").replace("\n", "\n" + guard)
+    return "\\" + text if slot.before is Before.BACKSLASH else text
 
 
 def _breaks_document(document: HereDocument, line: Sequence[str | int], written: Sequence[str]) -> bool:

@@ -354,6 +354,7 @@ class _Reader:
         self.split: list[int] = []
         self.depth = 0
         self.substitutions = 0
+        self.compounds = 0
         self.brace_blind = False
         self.end: int | None = None
         self.no_end = "the command is empty"
@@ -588,7 +589,9 @@ class _Reader:
                     raise self.unclear("'((' that is not closed by '))'", "put a blank between the two '('")
             else:
                 self.position += 1
+                self.compounds += 1
                 self.commands(")")
+                self.compounds -= 1
             command.position = _Position.CLOSED
             self.note_end("it ends with ')'")
             return
@@ -608,19 +611,24 @@ class _Reader:
         """Read what belongs to a reserved word; return False if `word` is none."""
         outline = word.outline
         if outline in _OPENING_KEYWORDS:
+            self.compounds += outline in ("if", "while", "until", "{")
             command.position = _Position.START
             if outline == "time":
                 self.blanks()
                 while self.accept("-p") or self.accept("--"):
                     self.blanks()
         elif outline in _CLOSING_KEYWORDS:
+            self.compounds -= 1
             command.position = _Position.CLOSED
         elif command.position is _Position.CLOSED:
             return False
         elif outline in ("for", "select"):
+            self.compounds += 1
             self.loop(command)
         elif outline == "case":
+            self.compounds += 1
             self.case()
+            self.compounds -= 1
             command.position = _Position.CLOSED
         elif outline == "[[":
             self.condition()
@@ -826,6 +834,7 @@ class _Reader:
 
     def delimiter(self, strips_tabs: bool) -> None:
         """Read the word behind `<<`."""
+        self.check_compounds()
         start, text, quoted = self.position, "", False
         while (char := self.peek()) and char not in " \t\n|&;()<>":
             if char == "\0":
@@ -858,11 +867,18 @@ class _Reader:
 
     def newline(self) -> None:
         """Step over the end of a line, and over the here-documents that begin behind it."""
+        if self.pending:
+            self.check_compounds()
         self.position += 1
         pending, self.pending = self.pending, []
         for document in pending:
             self.here_document(document)
             self.note_end("it ends with a here-document")
+
+    def check_compounds(self) -> None:
+        """Refuse a here-document of a compound command in `$(…)`: bash 5.2 loses track of where its body is."""
+        if self.substitutions and self.compounds:
+            raise self.unclear("a here-document in a compound command inside of '$(…)'")
 
     def here_document(self, pending: _Pending) -> None:
         """Read the body of a here-document, up to and with the line that ends it."""
@@ -973,6 +989,8 @@ class _Reader:
             else:
                 self.position += 1
                 if char == "\\":
+                    if element and self.substitutions:
+                        raise self.unclear("a backslash in an array inside of '$(…)', which bash 5.2 forgets")
                     escaped = self.text[self.position : self.position + 1]
                     if escaped == "\0":
                         self.reject_after_backslash()
@@ -1008,7 +1026,7 @@ class _Reader:
                     "quote the '$' or '~'",
                 )
         if self.brace_blind:
-            # Brace expansion takes a quote in "`…"…`" for the end of the outer quotes; without a brace it is skipped.
+            # Brace expansion does not see that backticks in quotes have quotes of their own. It needs a brace to start.
             if "{" in self.text[word_start : self.position]:
                 raise self.unclear('braces and quotes inside of "`…`"', "write $(…) instead of backticks")
             self.findings.mangle(known, "{")
@@ -1148,9 +1166,11 @@ class _Reader:
         outer_pending, self.pending = self.pending, []
         outer_direct, self.direct = self.direct, []
         outer_split, self.split = self.split, []
+        outer_compounds, self.compounds = self.compounds, 0
         self.substitutions += 1
         self.commands(")")
         self.substitutions -= 1
+        self.compounds = outer_compounds
         if self.pending or (outer_pending and "\n" in self.text[start : self.position]):
             raise self.unclear("a here-document that does not end where it began")
         self.pending, self.direct, self.split = outer_pending, outer_direct, outer_split
@@ -1274,7 +1294,7 @@ class _Reader:
                     origins.append(self.index())
                 char += escaped
                 self.position += 1
-            elif char == '"' and is_quoted:
+            elif is_quoted and (char == '"' or (char == "$" and self.peek() in ("(", "{"))):
                 self.brace_blind = True
             text += char
         self.position += 1

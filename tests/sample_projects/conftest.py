@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
-import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import yaml
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+RECORDS = ("MLproject", "parameters.json", "git.diff", "logs/stdout.log", "logs/stderr.log")
 PROJECTS = Path(__file__).parents[2] / "sample_projects"
 
 
@@ -40,27 +40,27 @@ class Lab:
     client: MlflowClient
 
     def run(self, project: str, entry_point: str, **parameters: object) -> Outcome:
-        """Run an entry point under a new run, as its MLproject file says; the only place that knows how."""
-        declared = yaml.safe_load((PROJECTS / project / "MLproject").read_text())["entry_points"][entry_point]
-        defaults = {name: spec.get("default") for name, spec in declared["parameters"].items()}
-        words = {name: shlex.quote(str(value)) for name, value in {**defaults, **parameters}.items()}
-        run_id = self.client.create_run(self.experiment_id).info.run_id
+        """Run an entry point with `dioptra run`; its output is read from the logs among its artifacts."""
+        given = [word for name, value in parameters.items() for word in ("-P", f"{name}={value}")]
         process = subprocess.run(
-            ["bash", "-c", declared["command"].format(**words)],
-            cwd=PROJECTS / project,
-            env={
-                **os.environ,
-                "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]]),
-                "MLFLOW_TRACKING_URI": self.client.tracking_uri,
-                "MLFLOW_EXPERIMENT_ID": self.experiment_id,
-                "MLFLOW_RUN_ID": run_id,
-                "OMP_NUM_THREADS": "1",  # the tests run side by side already
-            },
+            [
+                *(sys.executable, "-m", "dioptra_cli", "run", str(PROJECTS / project), "-e", entry_point, *given),
+                *("--tracking-uri", self.client.tracking_uri, "--experiment-id", self.experiment_id, "--json"),
+            ],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},  # the tests run side by side already
             capture_output=True,
             text=True,
             check=False,
         )
-        return Outcome(run_id, process.returncode, process.stdout, process.stderr)
+        assert process.stdout, process.stderr
+        record = json.loads(process.stdout)
+        logs = self.all_artifacts(record["run_id"])
+        return Outcome(
+            record["run_id"],
+            process.returncode,
+            logs["logs/stdout.log"].read_text(),
+            logs["logs/stderr.log"].read_text(),
+        )
 
     def metrics(self, run_id: str) -> dict[str, float]:
         """Return the last value of each metric of a run."""
@@ -73,7 +73,11 @@ class Lab:
         return params
 
     def artifacts(self, run_id: str) -> dict[str, Path]:
-        """Return the files that a run logged, by their artifact path."""
+        """Return the files that the script of a run logged, by their artifact path."""
+        return {n: p for n, p in self.all_artifacts(run_id).items() if n not in RECORDS}
+
+    def all_artifacts(self, run_id: str) -> dict[str, Path]:
+        """Return the files of a run, with those that dioptra adds."""
         root = self.folder / "artifacts" / run_id / "artifacts"
         return {path.relative_to(root).as_posix(): path for path in root.rglob("*") if path.is_file()}
 

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:D
 
 def test_train_logs_parameters_metrics_pictures_and_a_model(lab: Lab, trained: str) -> None:
     assert lab.params(trained) == {
+        "data_dir": "sklearn://digits",
         "image_size": SMALL,
         "hidden_sizes": "64",
         "epochs": "10",

@@ -193,7 +193,7 @@ class _Batch:
     def _local(self, uri: str) -> str:
         """Return where the copy of `uri` lies, downloaded if need be."""
         location, fixed = self._located(uri)
-        if os.path.isabs(location):
+        if location != uri and os.path.isabs(location):
             if not os.path.exists(location):
                 raise Failure("remote-not-found", f"there is nothing at {location}, where it leads")
             return location

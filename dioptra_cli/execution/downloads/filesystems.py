@@ -28,7 +28,7 @@ def fetch(job: Job) -> Fetched | None:
     try:
         system = fsspec.get_filesystem_class(scheme)
         options |= system._get_kwargs_from_urls(job.uri)
-        source = system(**options, skip_instance_cache=True, use_listings_cache=False)
+        source = system(**options, skip_instance_cache=True)  # a new one knows no old listings
         return _fetch(job, source, system._strip_protocol(job.uri))
     except (Failure, Cancelled):
         raise
@@ -114,7 +114,7 @@ def _explained(error: Exception, scheme: str) -> Failure:
         return Failure("remote-access-denied", f"access denied ({said})")
     if isinstance(error, socket.gaierror):
         return Failure("remote-unreachable", "the host is not known")
-    if isinstance(error, ConnectionRefusedError):
+    if isinstance(error, ConnectionRefusedError) or "Unable to connect" in said:  # paramiko
         return Failure("remote-unreachable", "connection refused", "is the server running there?")
     if isinstance(error, TimeoutError):
         return Failure("remote-unreachable", "the server does not answer")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_CHUNK = 4 * 1024 * 1024
+_CHUNK = 2 * 1024 * 1024
 _AT_ONCE = 32
 _STATUS = re.compile(r"status code: (\d{3}[^:<\n]*)")
 _ERROR_CODE = re.compile(r"<Code>(.*?)</Code>")

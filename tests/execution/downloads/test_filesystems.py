@@ -30,6 +30,10 @@ def scheme(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     class Served(LocalFileSystem):  # type: ignore[misc]  # fsspec ships no types
         protocol = name
 
+        def __init__(self, **options: Any) -> None:
+            assert options.keys() <= {"timeout"}, "sftp hands them to paramiko, which takes no others"
+            super().__init__()
+
         @classmethod
         def _strip_protocol(cls, path: str) -> str:
             return "/" + path.removeprefix(f"{name}://host").strip("/") if "://" in path else path.rstrip("/")
