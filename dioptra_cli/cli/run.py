@@ -25,8 +25,7 @@ from dioptra_cli.execution.source import read_source
 from dioptra_cli.mlproject import loader
 from dioptra_cli.mlproject.selection import select
 from dioptra_cli.parameters.resolve import Given, Origin, Value
-from dioptra_cli.tracking import uris
-from dioptra_cli.tracking.mlflow_client import MlflowTracker
+from dioptra_cli.tracking import open_tracker, uris
 from dioptra_cli.tracking.protocol import RunRequest
 
 
@@ -149,8 +148,9 @@ def _run(options: _Options) -> int:
         )
         plan = plan.with_downloads(copies.paths)
         settings = job.with_local_plugins(settings, copies.paths)
-        tracker = MlflowTracker(
+        tracker = open_tracker(
             options.tracking_uri or base.get(environment.TRACKING_URI),
+            environ=base,
             directory=caller,
             lock_directory=directories.locks(),
         )

@@ -25,6 +25,7 @@ from dioptra_cli.mlproject.shell import (
 )
 from dioptra_cli.mlproject.template import Template
 
+
 @dataclass(frozen=True)
 class Refusal:
     """A value that cannot be passed on unchanged.
@@ -161,6 +162,8 @@ def _is_misread(slot: Slot, value: str) -> bool:
             return value in KEYWORDS or "=" in value or value.startswith("-")
         case Plain.BRACES:
             return "," in value or ".." in value or value.startswith(".") or value.endswith(".")
+        case Plain.DESCRIPTOR:
+            return value.isdigit()
         case Plain.TEST:
             return re.match(r"[\w/.,:@%]", value) is None
         case Plain.NONE:
@@ -188,7 +191,9 @@ def _write_escaped(slot: Slot, value: str, special: str) -> str:
 def _guard(slot: Slot) -> str:
     """Return what keeps the value off the text before it, in a place where it cannot have quotes of its own."""
     if "{" in slot.mangled:
-        raise _Unwritable("bash would take the value's first character for its own", "write $(…) instead of backticks")
+        raise _Unwritable(
+            "bash would take the value's first character for its own", "write $(…) instead of backticks"
+        )
     return "${_+}"  # expands to nothing, whatever $_ is
 
 

@@ -92,11 +92,11 @@ def make_plan(
     if not errors and entry_point.command is not None:
         command, unquotable = _render(entry_point, parse_template(entry_point.command), resolution.values)
         refused += unquotable
-    if errors:
-        raise ProjectError([*errors, *refused])
-    if refused:
-        raise ParameterError(refused)
     warnings = [p for p in (*faults, *resolution.problems) if p.level is Level.WARNING]
+    if errors:
+        raise ProjectError([*errors, *refused, *warnings])
+    if refused:
+        raise ParameterError([*refused, *warnings])
     return Plan(project, entry_point, resolution.values, command, tuple(warnings))
 
 

@@ -1,9 +1,9 @@
 """How bash reads the place of each placeholder in a command, found without looking at any value.
 
-Owns the knowledge of bash's syntax. It reads a command the way bash's own parser does, one character after the
-other, and notes for each placeholder what a value has to withstand there. It errs on the side of refusing: a place
-where no value can be made safe, and a construct that it does not follow, are faults. It trusts the command's author
-and nobody else: what a program, or a later `eval "$X"`, makes of a value that it was given is the author's choice.
+Owns the knowledge of bash's syntax. It reads a command as bash's own parser does, character by character, and notes
+for each placeholder what a value has to withstand there. It errs on the side of refusing: a place where no value can
+be made safe is a fault, and so is a construct that it does not follow. It trusts the command's author and nobody
+else: what a program, or a later `eval "$X"`, makes of a value that it was given is the author's choice.
 
 Pure: it runs nothing. Writing values so that they withstand is `dioptra_cli.execution.command`'s business.
 """
@@ -39,6 +39,7 @@ class Plain(Enum):
     ANY = auto()
     COMMAND = auto()  # not `time`, `if` or `X=1`
     BRACES = auto()  # not what a brace expansion would split, such as `a,b`
+    DESCRIPTOR = auto()  # not a number, since a redirection follows
     TEST = auto()  # not an operator of [[ … ]], such as `-f`
     NONE = auto()
 
@@ -54,23 +55,6 @@ class Before(Enum):
 
 
 @dataclass(frozen=True)
-class HereDocument:
-    """The body of a here-document that holds placeholders.
-
-    Attributes:
-        delimiter: The line that ends it.
-        strips_tabs: Whether tabs at the start of a line are dropped (`<<-`).
-        substituted: Whether it stands in `$(…)`, where bash ends it also at `delimiter` and a `)` on one line.
-        lines: The lines with placeholders: literal text, and the number of a placeholder in the template.
-    """
-
-    delimiter: str
-    strips_tabs: bool
-    substituted: bool
-    lines: tuple[tuple[str | int, ...], ...]
-
-
-@dataclass(frozen=True)
 class Slot:
     """The place of one placeholder, as the shell sees it.
 
@@ -79,8 +63,8 @@ class Slot:
         context: What the shell takes the text around it for.
         plain: Which values may go without quotes, where the context is bare.
         before: What stands directly before it.
-        backticks: For each backtick substitution it stands in, from within, the characters that lose a backslash.
-        mangled: The characters that bash would not pass on here, however they are quoted.
+        backticks: For each backtick substitution around it, from within, the characters that lose a backslash.
+        mangled: The characters that bash would not pass on from here, however they are quoted.
     """
 
     placeholder: Placeholder
@@ -92,15 +76,32 @@ class Slot:
 
 
 @dataclass(frozen=True)
+class HereDocument:
+    """The body of a here-document that holds placeholders.
+
+    Attributes:
+        delimiter: The line that ends it.
+        strips_tabs: Whether tabs at the start of a line are dropped (`<<-`).
+        substituted: Whether it stands in `$(…)`, where bash also ends it at a line with `delimiter` and then a `)`.
+        lines: The lines with placeholders: literal text, and the numbers of placeholders.
+    """
+
+    delimiter: str
+    strips_tabs: bool
+    substituted: bool
+    lines: tuple[tuple[str | int, ...], ...]
+
+
+@dataclass(frozen=True)
 class ShellReading:
     """A command as the shell reads it.
 
     Attributes:
         slots: One for each placeholder, in order; empty where there are faults.
-        documents: The here-documents with placeholders, also those in a command that is substituted in them.
+        documents: The here-documents with placeholders.
         faults: The placeholders, or the constructs, with which no value is safe.
-        end: The index in `Template.text` at which further arguments of the last command can be put, if any.
-        no_end: Why no further arguments can be put anywhere, when `end` is None.
+        end: The index in `Template.text` where further arguments of the last command belong, if it takes any.
+        no_end: Why no arguments can be added, where `end` is None.
     """
 
     slots: tuple[Slot, ...]
@@ -110,171 +111,171 @@ class ShellReading:
     no_end: str = ""
 
 
+def read_shell(template: Template) -> ShellReading:
+    """Find out how bash reads the place of each placeholder. Never raises."""
+    findings = _Findings(template)
+    reader = _Reader(template.text, range(len(template.text)), findings)
+    end, no_end = None, "its shell syntax is not understood"
+    try:
+        reader.commands("")
+        end, no_end = reader.end, reader.no_end
+    except _Unclear as unclear:
+        findings.note_fault(unclear.index, unclear.code, unclear.message, unclear.hint)
+    except RecursionError:
+        findings.note_fault(0, "unclear-shell-syntax", "the command is nested too deeply")
+    faults = tuple(fault for _, fault in sorted(findings.faults.items())) if findings.numbers else ()
+    if faults or not findings.numbers:
+        return ShellReading((), (), faults, end, no_end)
+    slots = tuple(findings.slots[index] for index in findings.numbers)
+    return ShellReading(slots, tuple(findings.documents), (), end, no_end)
+
+
+_FAULTS = {
+    "placeholder-after-dollar": (
+        "the shell would take '$' and the value for a variable or a command",
+        "write ${{%(name)s}} for a shell variable, or \\${%(name)s} for a dollar and the value",
+    ),
+    "placeholder-after-backslash": (
+        "the backslash would take the value's first character for its own",
+        "double the backslash, or take it away",
+    ),
+    "placeholder-after-tilde": (
+        "the value would decide whose home directory '~' stands for",
+        "put a slash between them, or quote the '~'",
+    ),
+    "placeholder-as-name": (
+        "%(by)s would take the value for the name of a variable and evaluate it",
+        "write the variable's name into the command",
+    ),
+    "placeholder-as-delimiter": (
+        "a value cannot be the delimiter of a here-document",
+        "write the delimiter into the command",
+    ),
+    "placeholder-evaluated": (
+        "%(by)s evaluates what it is given, so that a value could run as a command",
+        "give the value to another command, or to a plain variable: X={%(name)s}",
+    ),
+    "placeholder-in-arithmetic": (
+        "in arithmetic a value has to stand alone, as a number",
+        "take away the quotes and put blanks around the placeholder",
+    ),
+    "placeholder-in-braces": (
+        "the brace expansion could put '$' or '~' directly before the value",
+        "quote the '$' or '~'",
+    ),
+    "placeholder-in-expansion": (
+        "the shell offers no way to keep a value as it is in %(by)s",
+        'give it to a variable first, X={%(name)s}, and write "$X"',
+    ),
+    "placeholder-split": (
+        "the shell splits what an unquoted ${name:=value} results in",
+        "put double quotes around it",
+    ),
+}
+
 KEYWORDS = frozenset(
-    (
-        "if",
-        "then",
-        "else",
-        "elif",
-        "fi",
-        "case",
-        "esac",
-        "for",
-        "select",
-        "while",
-        "until",
-        "do",
-        "done",
-        "in",
-    )
-    + ("function", "time", "coproc")
+    word
+    for words in ("if then else elif fi case esac for select while until do done in", "function time coproc")
+    for word in words.split()
 )
-"""The reserved words that have no character which quoting would catch."""
+"""The reserved words of letters only."""
 
-# Builtins that evaluate an argument once more, as a command, an arithmetic expression or an array subscript.
-_EVALUATING = frozenset(
-    (
-        "eval",
-        "let",
-        "trap",
-        "alias",
-        "declare",
-        "typeset",
-        "local",
-        "unset",
-        "read",
-        "mapfile",
-        "readarray",
-        "wait",
-    )
-    + ("getopts", "compgen", "complete", "bind", "fc", "set", "shopt")
+_OPENING = frozenset(("if", "then", "else", "elif", "do", "while", "until", "!", "{", "time"))
+_CLOSING = frozenset(("fi", "done", "}"))
+_OPERATORS = ("&&", "||", "|&", ";", "&", "|")
+_REDIRECTIONS = ("&>>", "&>", ">>", ">&", ">|", "<&", "<>", "<", ">")
+_ARITHMETIC_TESTS = frozenset(("-eq", "-ne", "-lt", "-le", "-gt", "-ge"))
+
+# Builtins that evaluate an argument as a command, an arithmetic expression or an array subscript.
+_EVALUATING_COMMANDS = re.compile(
+    r"eval|let|trap|alias|declare|typeset|local|unset|read|mapfile|readarray|wait|getopts|comp(?:gen|lete)|bind|fc"
 )
-_DECLARING = frozenset(("declare", "typeset", "local", "export", "readonly"))
-# Variables whose new value bash evaluates, or lets change how it reads what follows.
-_EVALUATED_VARIABLES = frozenset(
-    ("RANDOM", "SRANDOM", "SECONDS", "LINENO", "HISTCMD", "OPTIND", "PS4", "BASH_COMPAT", "POSIXLY_CORRECT")
-)
+_DECLARING_COMMANDS = frozenset(("declare", "typeset", "local", "export", "readonly"))
+# Variables whose new value bash evaluates, or that change how it reads what follows.
+_EVALUATED_VARIABLES = re.compile(r"S?RANDOM|SECONDS|LINENO|HISTCMD|OPTIND|PS4|ENV|BASH_\w+|POSIXLY_CORRECT")
+# Options of `set` and `shopt` that leave alone how bash reads a command.
 _HARMLESS_OPTIONS = re.compile(
-    r"--?|[-+][abefmnptuvxBCEPTo]+|errexit|nounset|xtrace|verbose|pipefail|noglob|noclobber"
-)
-_HARMLESS_SHOPTS = re.compile(
-    r"-[sup]+|(?:null|dot|fail|ext)glob|globstar|nocase(?:glob|match)|lastpipe|inherit_errexit"
+    r"[-+][abefmnptuvxBCEPTo]*|errexit|errtrace|functrace|noclobber|noglob|nounset|pipefail|verbose|xtrace"
+    r"|-[sup]+|(?:dot|ext|fail|null)glob|globstar|inherit_errexit|lastpipe|nocase(?:glob|match)"
 )
 
-_OPAQUE = "\x01"  # stands in the outline of a word for anything quoted or substituted
-_LITERAL_RUN = re.compile(r"[^ \t\n|&;()<>\\\0'\"`$\[]+")
+_OPAQUE = "\x01"  # in the outline of a word: something quoted or substituted
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
-_ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)(?:\[[^\]]*\])?\+?=", re.ASCII)
-_ASSIGNMENT_TO_VALUE = re.compile(r"[\w\0]*\0[\w\0]*(?:\[[^\]]*\])?\+?=", re.ASCII)
-_ARRAY_OPENING = re.compile(r"[A-Za-z_]\w*(?:\[[^\]]*\])?\+?=", re.ASCII)
+_ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)(?:\[[^]]*\])?\+?=", re.ASCII)
+_ASSIGNMENT_TO_VALUE = re.compile(r"\w*\0[\w\0]*(?:\[[^]]*\])?\+?=", re.ASCII)
 _DESCRIPTOR = re.compile(r"\d+|\{[A-Za-z_]\w*\}", re.ASCII)
+_LITERAL_RUN = re.compile(r"[^ \t\n|&;()<>\\\0'\"`$\[]+")
 _TILDE_PREFIX = re.compile(r"(?:^|[:=])~[^/:=]*$")
 _DEFAULT_OPERATOR = re.compile(r"([A-Za-z_]\w*|[0-9]+):?([-=+?])", re.ASCII)
 _NUMERIC_ESCAPE = re.compile(
     r"x(?P<x>[0-9A-Fa-f]{0,2})|u(?P<u>[0-9A-Fa-f]{0,4})|U(?P<U>[0-9A-Fa-f]{0,8})|(?P<o>[0-7]{1,3})"
 )
+_DIGITS_AND_BASE = {"x": (2, 16), "u": (4, 16), "U": (8, 16), "o": (3, 8)}
 _INERT = re.compile(r"[\w\s.,:/=-]*")
-_WORD_END = r"(?![^\s;|&()<>])"
-_IN, _ESAC = re.compile("in" + _WORD_END), re.compile("esac" + _WORD_END)
-_OPENING_KEYWORDS = frozenset(("if", "then", "else", "elif", "do", "while", "until", "!", "{", "time"))
-_CLOSING_KEYWORDS = frozenset(("fi", "done", "}"))
-_ARITHMETIC_TESTS = frozenset(("-eq", "-ne", "-lt", "-le", "-gt", "-ge"))
-_REDIRECTIONS = ("&>>", "&>", ">>", ">&", ">|", "<&", "<>", "<", ">")
-
-
-def read_shell(template: Template) -> ShellReading:
-    """Find out how bash reads each placeholder's place. Never raises."""
-    findings = _Findings(template)
-    reader = _Reader(template.text, range(len(template.text)), findings)
-    end: int | None = None
-    no_end = "the command's shell syntax is not understood"
-    try:
-        reader.commands("")
-        findings.reject_evaluated_assignments()
-        end, no_end = reader.end, reader.no_end
-    except _Unclear as unclear:
-        findings.faults[unclear.index] = Fault(
-            findings.source_offset(unclear.index), unclear.code, unclear.message, unclear.hint
-        )
-    except RecursionError:
-        findings.faults[0] = Fault(0, "unclear-shell-syntax", "the command is nested too deeply")
-    if not findings.numbers:
-        return ShellReading((), (), (), end, no_end)
-    if findings.faults:
-        return ShellReading((), (), tuple(fault for _, fault in sorted(findings.faults.items())), end, no_end)
-    slots = tuple(findings.slots[index] for index in findings.numbers)
-    return ShellReading(slots, tuple(findings.documents), (), end, no_end)
+_IN = re.compile(r"in(?![^\s;|&()<>])")
+_ESAC = re.compile(r"esac(?![^\s;|&()<>])")
 
 
 class _Unclear(Exception):
-    """The reader cannot follow the command any further."""
+    """The command cannot be followed any further."""
 
-    def __init__(
-        self, index: int, message: str, hint: str | None = None, code: str = "unclear-shell-syntax"
-    ) -> None:
+    def __init__(self, index: int, message: str, hint: str | None, code: str) -> None:
         self.index, self.message, self.hint, self.code = index, message, hint, code
 
 
 class _Findings:
-    """What the reader of a template, and those of its parts, have found so far. Keys are indices of its text."""
+    """What the readers of a template and of its parts have found. Keys are indices of its text."""
 
     def __init__(self, template: Template) -> None:
         self.template = template
-        indices = [index for index, char in enumerate(template.text) if char == "\0"]
+        indices = [match.start() for match in re.finditer("\0", template.text)]
         self.numbers = {index: number for number, index in enumerate(indices)}
         self.slots: dict[int, Slot] = {}
-        self.faults: dict[int, Fault] = {}
         self.documents: list[HereDocument] = []
-        self.assigned: list[int] = []
-        self.has_typed_variables = False
-
-    def update(self, indices: Iterable[int], plain: Plain) -> None:
-        for index in indices:
-            slot = self.slots.get(index)
-            if slot and slot.context is Context.BARE:
-                self.slots[index] = replace(
-                    slot, plain=plain if slot.plain in (Plain.ANY, plain) else Plain.NONE
-                )
-
-    def mangle(self, known: int, chars: str) -> None:
-        """Note that bash mangles `chars` in the placeholders that were found after the first `known`."""
-        for index in list(self.slots)[known:]:
-            self.slots[index] = replace(self.slots[index], mangled=self.slots[index].mangled + chars)
-
-    def reject(self, indices: Iterable[int], code: str, message: str, hint: str | None = None) -> None:
-        for index in indices:
-            self.faults.setdefault(index, Fault(self.source_offset(index), code, message, hint))
-
-    def reject_evaluated_assignments(self) -> None:
-        if self.has_typed_variables:
-            self.reject(
-                self.assigned,
-                "placeholder-evaluated",
-                "bash evaluates what is assigned to a variable declared with -i or -n",
-                "declare the variables without an attribute",
-            )
+        self.faults: dict[int, Fault] = {}
 
     def placeholder(self, index: int) -> Placeholder:
         return self.template.placeholders[self.numbers[index]]
 
-    def source_offset(self, index: int) -> int:
-        """Return where the character at `index` of the template's text stands in its source."""
-        passed = 0
+    def note_fault(self, index: int, code: str, message: str, hint: str | None = None) -> None:
+        """Note the first fault at `index`."""
+        offset, passed = len(self.template.source), 0
         for piece in self.template.pieces:
             length = len(piece.text) if isinstance(piece, Literal) else 1
-            if index < passed + length:
-                return piece.offset + (index - passed)
+            if passed <= index < passed + length:
+                offset = piece.offset + index - passed
             passed += length
-        return len(self.template.source)
+        self.faults.setdefault(index, Fault(offset, code, message, hint))
+
+    def reject(self, indices: Iterable[int], code: str, by: str = "") -> None:
+        """Note that the placeholders at `indices` cannot stand there; `by` is what stands in the way."""
+        message, hint = _FAULTS[code]
+        for index in indices:
+            names = {"name": self.placeholder(index).name, "by": by}
+            self.note_fault(index, code, message % names, hint % names)
+
+    def restrict(self, indices: Iterable[int], plain: Plain) -> None:
+        """Note which bare values may go without quotes at `indices`; two restrictions leave none."""
+        for index in indices:
+            slot = self.slots.get(index)
+            if slot and slot.context is Context.BARE:
+                both = plain if slot.plain in (Plain.ANY, plain) else Plain.NONE
+                self.slots[index] = replace(slot, plain=both)
+
+    def mangle(self, known: int, chars: str, but: Context | None = None) -> None:
+        """Note that bash mangles `chars` in all slots after the first `known`, save those of one context."""
+        for index, slot in list(self.slots.items())[known:]:
+            if slot.context is not but:
+                self.slots[index] = replace(slot, mangled=slot.mangled + chars)
 
 
-class _Position(Enum):
-    """Where in a command the reader is."""
+class _Stage(Enum):
+    """How much of a command has been read."""
 
-    START = auto()  # a reserved word or an assignment would be taken as such
+    START = auto()  # reserved words and assignments would be taken as such
     ARGUMENTS = auto()
     LIST = auto()  # the words of `for name in …`
-    CLOSED = auto()  # behind `fi`, `)` and the like
+    CLOSED = auto()  # `fi`, `)` and the like
 
 
 @dataclass(frozen=True)
@@ -282,16 +283,16 @@ class _Word:
     """One word of the shell.
 
     Attributes:
-        outline: Its unquoted text: NUL for a bare placeholder, `_OPAQUE` for whatever is quoted or substituted.
-        text: Its text without quotes: NUL for a placeholder, `_OPAQUE` for whatever is substituted.
-        direct: The indices of its placeholders, but for those in a substituted command.
-        split: Those in a bare `${name:=word}`, whose result the shell splits in spite of quotes.
+        outline: Its unquoted text, with NUL for a bare placeholder and `_OPAQUE` for all that is not literal.
+        text: Its text without quotes, with NUL for a placeholder and `_OPAQUE` for all that is substituted.
+        direct: The indices of its placeholders, those in substituted commands aside.
+        split: Those of them in a bare `${name:=word}`, whose result the shell splits whatever the quotes.
     """
 
     outline: str
     text: str
-    direct: tuple[int, ...]
-    split: tuple[int, ...]
+    direct: tuple[int, ...] = ()
+    split: tuple[int, ...] = ()
 
     @property
     def is_literal(self) -> bool:
@@ -302,13 +303,12 @@ class _Word:
 class _Command:
     """The simple command that is being read."""
 
-    position: _Position = _Position.START
+    stage: _Stage = _Stage.START
     words: list[_Word] = field(default_factory=list)
     loop_variable: str = ""
 
-    @property
-    def arguments(self) -> list[_Word]:
-        """The words from the command's name on; `builtin` and `command` run what they are given."""
+    def resolved(self) -> list[_Word]:
+        """Return the words from the name of what runs on: `builtin` and `command` run their first argument."""
         words = self.words
         while words and words[0].text in ("builtin", "command"):
             words = words[1:]
@@ -318,13 +318,13 @@ class _Command:
 
     @property
     def name(self) -> str:
-        words = self.arguments
+        words = self.resolved()
         return words[0].text if words and words[0].is_literal else ""
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Pending:
-    """A here-document whose body has not been read yet."""
+    """A here-document whose body has not been reached."""
 
     delimiter: str
     quoted: bool
@@ -332,13 +332,21 @@ class _Pending:
 
 
 class _Reader:
-    """Reads one text: the template's, or the inside of backticks or of a here-document.
+    """Reads one text: the template's, or that in backticks, or the body of a here-document.
 
-    Args:
-        text: What to read.
-        origins: For each character, its index in the template's text.
+    Attributes:
+        text: The text.
+        origins: For each of its characters, the index in the template's text.
         findings: Where to note what is found.
         backticks: As in `Slot`.
+        at: The index in `text` of the next character.
+        depth: How many lists of commands are being read, one in the other.
+        substitutions: How many of them stand in `$(…)`.
+        compounds: How many compound commands are open, within the innermost substitution.
+        pending: The here-documents that begin on the current line.
+        direct, split: As in `_Word`, for the word that is being read.
+        brace_blind: Whether brace expansion would misjudge what is quoted in that word.
+        end, no_end: As in `ShellReading`.
     """
 
     def __init__(
@@ -348,39 +356,56 @@ class _Reader:
         self.origins = origins
         self.findings = findings
         self.backticks = backticks
-        self.position = 0
-        self.pending: list[_Pending] = []
-        self.direct: list[int] = []
-        self.split: list[int] = []
+        self.at = 0
         self.depth = 0
         self.substitutions = 0
         self.compounds = 0
+        self.pending: list[_Pending] = []
+        self.direct: list[int] = []
+        self.split: list[int] = []
         self.brace_blind = False
         self.end: int | None = None
-        self.no_end = "the command is empty"
+        self.no_end = "it is empty"
 
     # Characters
 
     def peek(self) -> str:
-        """Return the next character, or "" at the end; lines continued by a backslash are one."""
-        while self.text.startswith("\\\n", self.position):
-            self.position += 2
-        char = self.text[self.position : self.position + 1]
-        return "" if char == "\\" and self.position + 1 == len(self.text) else char
+        """Return the next character, or "" at the end. A line that ends in a backslash goes on in the next."""
+        while self.text.startswith("\\\n", self.at):
+            self.at += 2
+        char = self.raw()
+        return "" if char == "\\" and self.at + 1 == len(self.text) else char
+
+    def raw(self) -> str:
+        """Return the next character as it stands, or "" at the end."""
+        return self.text[self.at : self.at + 1]
 
     def accept(self, expected: str) -> bool:
         """Step over `expected` if it comes next."""
-        start = self.position
+        start = self.at
         for char in expected:
             if self.peek() != char:
-                self.position = start
+                self.at = start
                 return False
-            self.position += 1
+            self.at += 1
         return True
 
+    def ahead(self, *expected: str) -> bool:
+        """Return whether one of `expected` comes next."""
+        start = self.at
+        found = any(self.accept(text) for text in expected)
+        self.at = start
+        return found
+
+    def match(self, pattern: re.Pattern[str]) -> bool:
+        """Step over a match of `pattern` if one comes next."""
+        match = pattern.match(self.text, self.at)
+        self.at = match.end() if match else self.at
+        return match is not None
+
     def blanks(self) -> None:
-        while self.peek() in (" ", "\t"):
-            self.position += 1
+        while (char := self.peek()) and char in " \t":
+            self.at += 1
 
     def linebreaks(self) -> None:
         """Step over blanks, ends of lines and comments."""
@@ -390,554 +415,454 @@ class _Reader:
             elif char == "#":
                 self.comment()
             else:
-                self.position += 1
+                self.at += 1
 
-    def unclear(self, message: str, hint: str | None = None) -> _Unclear:
-        return _Unclear(self.index(), message, hint)
+    def comment(self) -> None:
+        while (char := self.raw()) not in ("", "\n"):
+            if char == "\0":
+                self.place(Context.COMMENT)
+            else:
+                self.at += 1
 
     def index(self) -> int:
         """Return the index in the template's text of the next character."""
-        if self.position < len(self.text):
-            return self.origins[self.position]
+        if self.at < len(self.origins):
+            return self.origins[self.at]
         return self.origins[-1] + 1 if self.origins else 0
+
+    def unclear(self, message: str, hint: str | None = None, code: str = "unclear-shell-syntax") -> _Unclear:
+        return _Unclear(self.index(), message, hint, code)
 
     # Placeholders
 
     def place(self, context: Context, before: Before = Before.NOTHING) -> None:
-        """Note the placeholder that comes next, and step over it."""
+        """Note the slot of the placeholder that comes next, and step over it."""
         index = self.index()
-        placeholder = self.findings.placeholder(index)
-        self.findings.slots[index] = Slot(placeholder, context, before=before, backticks=self.backticks)
-        self.direct.append(index)
-        self.position += 1
-
-    def reject(self, code: str, message: str, hint: str | None = None) -> None:
-        """Note that the placeholder that comes next is at fault, and step over it."""
-        self.findings.reject([self.index()], code, message, hint)
-        self.position += 1
-
-    def reject_after_backslash(self) -> None:
-        self.reject(
-            "placeholder-after-backslash",
-            "the backslash before the placeholder would quote the value's first character",
-            "double the backslash, or leave it out",
+        self.findings.slots[index] = Slot(
+            self.findings.placeholder(index), context, before=before, backticks=self.backticks
         )
+        self.direct.append(index)
+        self.at += 1
+
+    def reject(self, code: str) -> None:
+        """Note that the placeholder that comes next cannot stand here, and step over it."""
+        self.findings.reject([self.index()], code)
+        self.at += 1
 
     # Commands
 
     def commands(self, until: str) -> bool:
-        """Read commands up to the end of the text (""), to a `)`, or to the end of a `case` clause ("esac").
+        """Read commands up to the end of the text (""), to a ")", or to the end of a `case` clause ("esac").
 
         Returns:
             Whether the word `esac` ended them.
         """
         self.depth += 1
         command = _Command()
-        while True:
+        ended_by_esac = False
+        while not ended_by_esac:
             self.blanks()
             char = self.peek()
             if char == "":
                 if until:
-                    raise self.unclear(f"the command ends where '{until}' is missing")
+                    raise self.unclear(f"the command ends before its '{until}'")
                 break
             if char == "#":
                 self.comment()
-                self.note_end("it ends with a comment")
+                self.note_no_end("it ends with a comment")
             elif char == "\n":
                 self.finish(command)
                 command = _Command()
                 self.newline()
-            elif char in "<>" or (char == "&" and self.ahead("&>")):
-                if self.ahead("<(") or self.ahead(">("):
-                    self.read_word(command)
-                else:
-                    self.redirection()
-                    self.note_command_end(command)
-            elif char in ";&|":
-                self.finish(command)
-                command = _Command()
-                if self.accept(";;&") or self.accept(";;") or self.accept(";&"):
-                    if until != "esac":
-                        raise self.unclear("';;' outside of 'case'")
-                    break
-                operator = next(op for op in ("&&", "||", "|&", ";", "&", "|") if self.accept(op))
-                self.note_end(f"it ends with '{operator}'")
             elif char == "(":
                 self.parenthesis(command)
             elif char == ")":
                 if until != ")":
                     raise self.unclear("')' without a '('")
-                self.position += 1
+                self.at += 1
                 break
-            elif self.read_word(command):
+            elif self.ahead(";;", ";&"):
                 if until != "esac":
-                    raise self.unclear("'esac' without a 'case'")
+                    raise self.unclear("';;' outside of 'case'")
+                self.at += 2
+                self.accept("&")
+                break
+            elif self.ahead("<(", ">(") or not self.ahead("&>", *";&|<>"):
+                ended_by_esac = self.word_of(command)
+                if ended_by_esac and until != "esac":
+                    raise self.unclear("'esac' without 'case'")
+            elif self.ahead("&>", "<", ">"):
+                self.redirection()
+                self.note_end(command)
+            else:
                 self.finish(command)
-                self.depth -= 1
-                return True
+                command = _Command()
+                operator = next(operator for operator in _OPERATORS if self.accept(operator))
+                self.note_no_end(f"it ends with '{operator}'")
         self.finish(command)
         if until == "" and self.pending:
-            self.note_end("it ends where a here-document is missing")
+            self.note_no_end("it ends where a here-document should begin")
             if self.backticks:
                 raise self.unclear("a here-document is missing")
         self.depth -= 1
-        return False
+        return ended_by_esac
 
-    def ahead(self, expected: str) -> bool:
-        start = self.position
-        found = self.accept(expected)
-        self.position = start
-        return found
-
-    def note_end(self, reason: str) -> None:
-        """Note that arguments cannot be added here."""
+    def note_no_end(self, reason: str) -> None:
+        """Note that no arguments can be added to what has been read, unless more follows."""
         if self.depth == 1:
             self.end, self.no_end = None, reason
 
-    def note_command_end(self, command: _Command) -> None:
-        """Note that arguments can be added here if there is a command to take them."""
-        if self.depth > 1:
-            return
-        if command.position is not _Position.ARGUMENTS:
-            self.note_end("it ends without a command that takes arguments")
-        elif command.name in _EVALUATING:
-            self.note_end(f"it ends with '{command.name}', which evaluates its arguments")
-        else:
-            self.end, self.no_end = self.position, ""
+    def note_end(self, command: _Command) -> None:
+        """Note whether `command`, of which a word has just been read, takes further arguments."""
+        if command.stage is not _Stage.ARGUMENTS:
+            self.note_no_end("it does not end with a command that takes arguments")
+        elif _EVALUATING_COMMANDS.fullmatch(command.name):
+            self.note_no_end(f"it ends with '{command.name}', which evaluates its arguments")
+        elif self.depth == 1:
+            self.end, self.no_end = self.at, ""
 
-    def read_word(self, command: _Command) -> bool:
+    def word_of(self, command: _Command) -> bool:
         """Read the next word as part of `command`; return whether it is `esac`, which ends a clause."""
-        in_command = command.position in (_Position.START, _Position.CLOSED)
-        word = self.word(assignable=in_command or command.name in _DECLARING)
+        may_be_keyword = command.stage in (_Stage.START, _Stage.CLOSED)
+        word = self.word(assignable=may_be_keyword or command.name in _DECLARING_COMMANDS)
         following = self.peek()
         if following in ("<", ">"):
-            # A word of digits here would name the file descriptor to redirect, and so would {name}.
-            if re.fullmatch(r"[\d\0]+|\{[\w\0]+\}", word.outline):
-                self.findings.update(word.direct, Plain.NONE)
+            # Digits directly before a redirection name its file descriptor, and so does {name}.
+            if re.fullmatch(r"[\d\0]+", word.outline):
+                self.findings.restrict(word.direct, Plain.DESCRIPTOR)
+            elif word.outline.startswith("{"):
+                self.findings.restrict(word.direct, Plain.NONE)
             if _DESCRIPTOR.fullmatch(word.outline):
                 return False
-        if following == "(" and not (
-            command.position is _Position.START and word.outline == word.text.strip("\0")
-        ):
+        names_function = command.stage is _Stage.START and word.is_literal and word.outline == word.text
+        if following == "(" and not names_function:
             raise self.unclear("'(' directly behind a word")
-        if in_command:
+        if may_be_keyword:
             if word.outline == "esac":
                 return True
-            if self.keyword(command, word):
+            if self.keyword(command, word.outline):
                 return False
-            if command.position is _Position.CLOSED:
+            if command.stage is _Stage.CLOSED:
                 raise self.unclear("a word where the command has ended")
-            if not self.assignment(word):
-                self.first_word(word)
-                command.position = _Position.ARGUMENTS
-                command.words.append(word)
-        elif command.position is _Position.LIST:
+        if command.stage is _Stage.LIST:
             self.assigned(command.loop_variable, word.direct)
-        else:
+        elif command.stage is _Stage.ARGUMENTS or not self.assignment(word):
+            if command.stage is _Stage.START:
+                only_letters = re.fullmatch(r"[A-Za-z\0]{2,}", word.outline)
+                self.findings.restrict(word.direct, Plain.NONE if only_letters else Plain.COMMAND)
+                command.stage = _Stage.ARGUMENTS
             command.words.append(word)
-        self.note_command_end(command)
         if command.name != ":":
-            self.reject_split(word)
+            self.findings.reject(word.split, "placeholder-split")
+        self.note_end(command)
         return False
 
-    def reject_split(self, word: _Word) -> None:
-        self.findings.reject(
-            word.split,
-            "placeholder-split",
-            "the shell splits what an unquoted ${name:=value} results in",
-            'put it in double quotes: "${{name:={value}}}"',
-        )
-
     def assignment(self, word: _Word) -> bool:
-        """Return whether the word at the start of a command is an assignment, and check it if so."""
-        if match := _ASSIGNMENT.match(word.outline):
+        """Return whether the word at the start of a command is an assignment; check it if so."""
+        match = _ASSIGNMENT.match(word.outline)
+        if match:
             if match[1] == "POSIXLY_CORRECT":
                 raise self.unclear("POSIXLY_CORRECT changes how the shell reads what follows")
             self.assigned(match[1], word.direct)
-            return True
-        if _ASSIGNMENT_TO_VALUE.match(word.outline):
-            self.findings.reject(
-                word.direct,
-                "placeholder-as-name",
-                "a value cannot name a variable",
-                "write the variable's name into the command",
-            )
-        return False
+        elif _ASSIGNMENT_TO_VALUE.match(word.outline):
+            self.findings.reject(word.direct, "placeholder-as-name", "the shell")
+        return match is not None
 
-    def assigned(self, name: str, indices: Sequence[int]) -> None:
-        """Note that the placeholders at `indices` are part of what is assigned to the variable `name`."""
-        self.findings.assigned.extend(indices)
-        if name in _EVALUATED_VARIABLES:
-            self.findings.reject(
-                indices,
-                "placeholder-evaluated",
-                f"bash evaluates what is assigned to {name}",
-                "use another variable",
-            )
+    def assigned(self, name: str, indices: Iterable[int]) -> None:
+        """Check the placeholders in what the variable `name` is assigned."""
+        if _EVALUATED_VARIABLES.fullmatch(name):
+            self.findings.reject(indices, "placeholder-evaluated", f"the variable {name}")
 
-    def first_word(self, word: _Word) -> None:
-        """Restrict which values go unquoted in the word that names the command."""
-        glued = len(word.outline) > 1
-        letters_only = re.fullmatch(r"[A-Za-z\0]*", word.outline) is not None
-        self.findings.update(word.direct, Plain.NONE if glued and letters_only else Plain.COMMAND)
+    def finish(self, command: _Command) -> None:
+        """Check the arguments of a command that has been read whole."""
+        name, arguments = command.name, command.resolved()[1:]
+        direct = [index for word in arguments for index in word.direct]
+        options = "".join(word.text for word in arguments if word.text[:1] in ("-", "+"))
+        if name in _DECLARING_COMMANDS and re.search("[inf]", options):
+            raise self.unclear(f"'{name} {options}' changes what later assignments mean")
+        if name in ("set", "shopt"):
+            for word in arguments:
+                if name == "set" and word.text in ("-", "--"):
+                    break
+                if not _HARMLESS_OPTIONS.fullmatch(word.text):
+                    raise self.unclear(f"'{name}' with options that change how the shell reads what follows")
+        elif _EVALUATING_COMMANDS.fullmatch(name):
+            self.findings.reject(direct, "placeholder-evaluated", f"'{name}'")
+        elif name in _DECLARING_COMMANDS:  # `export` and `readonly`
+            for word in arguments:
+                match = _ASSIGNMENT.match(word.outline)
+                if match and "[" not in match[0] and not options:
+                    self.assigned(match[1], word.direct)
+                else:
+                    self.findings.reject(word.direct, "placeholder-as-name", f"'{name}'")
+        elif name == "printf" and arguments and arguments[0].text.startswith(("-v", "\0")):
+            suspects = arguments[: 2 if arguments[0].text.startswith("-v") else 1]
+            self.findings.reject(
+                [i for word in suspects for i in word.direct], "placeholder-as-name", "'printf -v'"
+            )
+        elif name in ("test", "["):
+            for operator, operand in pairwise(arguments):
+                if operator.text in ("-v", "-R") or (operator.text == "\0" and operand.text.startswith("\0")):
+                    self.findings.reject(operand.direct, "placeholder-as-name", f"'{name} -v'")
+
+    # Compound commands
 
     def parenthesis(self, command: _Command) -> None:
-        if command.position is _Position.START:
+        """Read `(…)` or `((…))`, or the parentheses of a function definition."""
+        if command.stage is _Stage.START:
             if self.accept("(("):
-                self.arithmetic(")")
-                if not self.accept(")"):
-                    raise self.unclear("'((' that is not closed by '))'", "put a blank between the two '('")
+                self.double_parenthesis()
             else:
-                self.position += 1
+                self.at += 1
                 self.compounds += 1
                 self.commands(")")
                 self.compounds -= 1
-            command.position = _Position.CLOSED
-            self.note_end("it ends with ')'")
+            command.stage = _Stage.CLOSED
+            self.note_no_end("it ends with ')'")
             return
-        is_name = (
-            command.position is _Position.ARGUMENTS
-            and len(command.words) == 1
-            and command.words[0].is_literal
-        )
-        self.position += 1
+        self.at += 1
         self.blanks()
-        if not is_name or not self.accept(")"):
+        is_definition = (
+            command.stage is _Stage.ARGUMENTS and len(command.words) == 1 and command.words[0].is_literal
+        )
+        if not is_definition or not self.accept(")"):
             raise self.unclear("'(' in the middle of a command")
-        command.position = _Position.START
+        command.stage = _Stage.START
         command.words.clear()
 
-    def keyword(self, command: _Command, word: _Word) -> bool:
+    def keyword(self, command: _Command, word: str) -> bool:
         """Read what belongs to a reserved word; return False if `word` is none."""
-        outline = word.outline
-        if outline in _OPENING_KEYWORDS:
-            self.compounds += outline in ("if", "while", "until", "{")
-            command.position = _Position.START
-            if outline == "time":
+        if word in _OPENING:
+            self.compounds += word in ("if", "while", "until", "{")
+            command.stage = _Stage.START
+            if word == "time":
                 self.blanks()
                 while self.accept("-p") or self.accept("--"):
                     self.blanks()
-        elif outline in _CLOSING_KEYWORDS:
+        elif word in _CLOSING:
             self.compounds -= 1
-            command.position = _Position.CLOSED
-        elif command.position is _Position.CLOSED:
+            command.stage = _Stage.CLOSED
+        elif command.stage is _Stage.CLOSED:
             return False
-        elif outline in ("for", "select"):
+        elif word in ("for", "select"):
             self.compounds += 1
             self.loop(command)
-        elif outline == "case":
+        elif word == "case":
             self.compounds += 1
             self.case()
             self.compounds -= 1
-            command.position = _Position.CLOSED
-        elif outline == "[[":
+            command.stage = _Stage.CLOSED
+        elif word == "[[":
             self.condition()
-            command.position = _Position.CLOSED
-        elif outline == "function":
+            command.stage = _Stage.CLOSED
+        elif word == "function":
             self.blanks()
-            if not self.word().is_literal:
+            named = self.word()
+            self.blanks()
+            if not named.is_literal or (self.accept("(") and not (self.blanks() or self.accept(")"))):
                 raise self.unclear("a function whose name is not plain text")
-            self.blanks()
-            if self.accept("("):
-                self.blanks()
-                if not self.accept(")"):
-                    raise self.unclear("'(' in the name of a function")
-        elif outline == "coproc":
-            raise self.unclear("'coproc' is not supported in a command with placeholders")
+        elif word == "coproc":
+            raise self.unclear("'coproc' is not supported together with placeholders")
         else:
             return False
-        self.note_end(f"it ends with '{outline}'")
+        self.note_no_end(f"it ends with '{word}'")
         return True
 
     def loop(self, command: _Command) -> None:
-        """Read `for` or `select` up to its list."""
+        """Read `for` or `select` up to the words of its list."""
         self.blanks()
         if self.accept("(("):
-            self.arithmetic(")")
-            if not self.accept(")"):
-                raise self.unclear("'((' that is not closed by '))'")
+            self.double_parenthesis()
             return
-        variable = self.word()
-        if not _NAME.fullmatch(variable.outline) or variable.outline in _EVALUATED_VARIABLES:
-            raise self.unclear("a loop whose variable is not a plain name", "write its name into the command")
+        variable = self.word().outline
+        if not _NAME.fullmatch(variable):
+            raise self.unclear("a loop whose variable is not a plain name", "write the name into the command")
         self.linebreaks()
-        if match := _IN.match(self.text, self.position):
-            self.position = match.end()
-            command.position = _Position.LIST
-            command.loop_variable = variable.outline
+        if self.match(_IN):
+            command.stage = _Stage.LIST
+            command.loop_variable = variable
 
     def case(self) -> None:
         """Read `case` up to its `esac`."""
         self.blanks()
         self.word()
         self.linebreaks()
-        if not (match := _IN.match(self.text, self.position)):
+        if not self.match(_IN):
             raise self.unclear("'case' without 'in'")
-        self.position = match.end()
-        while True:
+        ended = False
+        while not ended:
             self.linebreaks()
-            if match := _ESAC.match(self.text, self.position):
-                self.position = match.end()
-                return
+            if self.match(_ESAC):
+                break
             self.accept("(")
-            while True:
+            more = True
+            while more:
                 self.blanks()
                 pattern = self.word()
-                self.findings.update(pattern.direct, Plain.COMMAND)
+                self.findings.restrict(pattern.direct, Plain.COMMAND)
                 self.blanks()
-                if not pattern.outline or self.peek() not in ("|", ")"):
+                more = self.accept("|")
+                if not pattern.outline or not (more or self.accept(")")):
                     raise self.unclear("'case' with a pattern that is not understood")
-                self.position += 1
-                if self.text[self.position - 1] == ")":
-                    break
-            if self.commands("esac"):
-                return
+                more = more and self.text[self.at - 1] == "|"
+            ended = self.commands("esac")
 
     def condition(self) -> None:
         """Read `[[` up to its `]]`."""
-        words: list[_Word] = []
-        while True:
+        words = [_Word("[[", "[[")]
+        while words[-1].outline != "]]":
             self.linebreaks()
             char = self.peek()
-            if char == "" or self.ahead("<(") or self.ahead(">("):
+            if char == "" or self.ahead("<(", ">("):
                 raise self.unclear("'[[' that is not understood")
             if char in "()<>&|;":
-                self.position += 1
-                words.append(_Word(char, char, (), ()))
-                continue
-            if words and words[-1].outline == "=~":
-                word = self.regular_expression()
+                self.at += 1
+                words.append(_Word(char, char))
+            elif words[-1].outline == "=~":
+                words.append(self.regular_expression())
             else:
-                word = self.word()
-                self.findings.update(word.direct, Plain.TEST)
+                words.append(self.word())
+                self.findings.restrict(words[-1].direct, Plain.TEST)
                 if self.peek() == "(":
                     raise self.unclear("'(' directly behind a word")
-            if word.outline == "]]":
-                break
-            words.append(word)
         for number, word in enumerate(words):
             if word.outline in _ARITHMETIC_TESTS:
-                self.compare(words[max(number - 1, 0) : number] + words[number + 1 : number + 2])
+                self.compared(words[number - 1])
+                self.compared(words[number + 1])
             elif word.outline in ("-v", "-R"):
-                self.findings.reject(
-                    [index for operand in words[number + 1 : number + 2] for index in operand.direct],
-                    "placeholder-as-name",
-                    f"{word.outline} evaluates the name of a variable",
-                )
+                self.findings.reject(words[number + 1].direct, "placeholder-as-name", f"'[[ {word.outline}'")
 
-    def compare(self, operands: Iterable[_Word]) -> None:
-        """Take the operands of `-eq` and the like as the arithmetic that they are, even in quotes."""
-        for operand in operands:
-            if operand.text == "\0" and len(operand.direct) == 1:
-                (index,) = operand.direct
-                slot = Slot(self.findings.placeholder(index), Context.ARITHMETIC, backticks=self.backticks)
-                self.findings.slots[index] = slot
-            else:
-                self.reject_glued(operand.direct)
+    def compared(self, operand: _Word) -> None:
+        """Take an operand of `-eq` and the like as the arithmetic that it is, even in quotes."""
+        if operand.text == "\0" and len(operand.direct) == 1 and not operand.split:
+            slot = self.findings.slots[operand.direct[0]]
+            self.findings.slots[operand.direct[0]] = replace(
+                slot, context=Context.ARITHMETIC, before=Before.NOTHING
+            )
+        else:
+            self.findings.reject(operand.direct, "placeholder-in-arithmetic")
 
     def regular_expression(self) -> _Word:
-        """Read the operand of `=~`; a value in it stands for itself."""
-        word = self.word()
+        """Read the operand of `=~`; what is quoted in it stands for itself."""
+        parts = [self.word()]
         while self.peek() in ("(", ")", "|"):
-            self.position += 1
-            further = self.word()
-            word = _Word(
-                word.outline + "(" + further.outline,
-                word.text + "(" + further.text,
-                word.direct + further.direct,
-                word.split + further.split,
-            )
-        self.findings.update(word.direct, Plain.NONE)
-        if "[" in word.outline:
-            self.findings.reject(
-                word.direct,
-                "placeholder-in-expansion",
-                "a value cannot be part of a regular expression with brackets",
-                "keep the expression in a variable",
-            )
-        return word
-
-    def finish(self, command: _Command) -> None:
-        """Check the arguments of a command whose end has been reached."""
-        name, arguments = command.name, command.arguments[1:]
-        direct = [index for word in arguments for index in word.direct]
-        if name in _DECLARING:
-            self.declaration(name, arguments)
-        if name in ("set", "shopt"):
-            harmless = _HARMLESS_OPTIONS if name == "set" else _HARMLESS_SHOPTS
-            for word in arguments:
-                if name == "set" and word.text in ("-", "--"):
-                    return
-                if not harmless.fullmatch(word.text):
-                    raise _Unclear(
-                        (direct or [self.index()])[0],
-                        f"'{name} {word.text}' changes how the shell reads what follows".replace("\0", "{…}"),
-                    )
-        elif name in _EVALUATING:
-            self.findings.reject(
-                direct,
-                "placeholder-evaluated",
-                f"'{name}' evaluates its arguments, so that a value could run as a command",
-                f"do without '{name}'",
-            )
-        elif name == "printf" and arguments:
-            if arguments[0].text.startswith("-v"):
-                self.reject_name(name, [index for word in arguments[:2] for index in word.direct])
-            elif arguments[0].text.startswith("\0"):
-                self.findings.reject(
-                    arguments[0].direct[:1],
-                    "placeholder-evaluated",
-                    "printf could take the value for its option -v, which evaluates the next word",
-                    "print it with printf '%s' or echo",
-                )
-        elif name in ("test", "["):
-            for operator, operand in pairwise(arguments):
-                if operator.text in ("-v", "-R") or (operator.text == "\0" and operand.text.startswith("\0")):
-                    self.reject_name(name, operand.direct)
-
-    def reject_name(self, command: str, indices: Iterable[int]) -> None:
-        self.findings.reject(
-            indices,
-            "placeholder-as-name",
-            f"'{command}' would evaluate the value as the name of a variable",
-            "write the variable's name into the command",
-        )
-
-    def declaration(self, name: str, arguments: Sequence[_Word]) -> None:
-        """Check `export X=…` and its like, which evaluate more than a plain assignment does."""
-        for word in arguments:
-            options = word.text if word.text[:1] in ("-", "+") else ""
-            self.findings.has_typed_variables |= "i" in options or "n" in options
-            match = _ASSIGNMENT.match(word.outline)
-            if match and "[" not in match[0]:
-                self.assigned(match[1], word.direct)
-            elif name not in _EVALUATING:
-                self.reject_name(name, word.direct)
+            self.at += 1
+            parts.append(self.word())
+        direct = tuple(index for part in parts for index in part.direct)
+        outline = "(".join(part.outline for part in parts)
+        self.findings.restrict(direct, Plain.NONE)
+        if "[" in outline:
+            self.findings.reject(direct, "placeholder-in-expansion", "a regular expression with brackets")
+        return _Word(outline, "(".join(part.text for part in parts), direct)
 
     # Redirections and here-documents
 
     def redirection(self) -> None:
-        if self.accept("<<<"):
-            pass
-        elif self.accept("<<"):
+        if not self.ahead("<<<") and self.accept("<<"):
             strips_tabs = self.accept("-")
             self.blanks()
             self.delimiter(strips_tabs)
             return
-        else:
+        if not self.accept("<<<"):
             next(operator for operator in _REDIRECTIONS if self.accept(operator))
         self.blanks()
         target = self.word()
         if not target.outline:
             raise self.unclear("a redirection without a target")
-        self.reject_split(target)
+        self.findings.reject(target.split, "placeholder-split")
 
     def delimiter(self, strips_tabs: bool) -> None:
         """Read the word behind `<<`."""
         self.check_compounds()
-        start, text, quoted = self.position, "", False
+        start, text, quoted = self.at, "", False
         while (char := self.peek()) and char not in " \t\n|&;()<>":
             if char == "\0":
-                raise _Unclear(
-                    self.index(),
-                    "a value cannot be the delimiter of a here-document",
-                    "write the delimiter into the command",
-                    "placeholder-in-delimiter",
-                )
-            self.position += 1
+                raise self.unclear(*_FAULTS["placeholder-as-delimiter"], "placeholder-as-delimiter")
+            self.at += 1
             if char in "'\"":
+                end = self.text.find(char, self.at)
+                text, char, self.at = text + self.text[self.at : end], "", end + 1
                 quoted = True
-                end = self.text.find(char, self.position)
-                inner = self.text[self.position : end]
-                if end < 0 or re.search(r"[\\$`\n\0]", inner):
-                    raise self.unclear("a here-document whose delimiter is not plain text")
-                text += inner
-                self.position = end + 1
             elif char == "\\":
-                quoted = True
-                text += self.text[self.position : self.position + 1]
-                self.position += 1
-            elif char in "$`":
+                text, char, quoted = text + self.raw(), "", True
+                self.at += 1
+            text += char
+            if self.at == 0 or re.search(r"[\\$`\n\0]", text):
                 raise self.unclear("a here-document whose delimiter is not plain text")
-            else:
-                text += char
-        if self.position == start or "\0" in text:
+        if self.at == start:
             raise self.unclear("a here-document without a delimiter")
         self.pending.append(_Pending(text, quoted, strips_tabs))
-
-    def newline(self) -> None:
-        """Step over the end of a line, and over the here-documents that begin behind it."""
-        if self.pending:
-            self.check_compounds()
-        self.position += 1
-        pending, self.pending = self.pending, []
-        for document in pending:
-            self.here_document(document)
-            self.note_end("it ends with a here-document")
 
     def check_compounds(self) -> None:
         """Refuse a here-document of a compound command in `$(…)`: bash 5.2 loses track of where its body is."""
         if self.substitutions and self.compounds:
             raise self.unclear("a here-document in a compound command inside of '$(…)'")
 
+    def newline(self) -> None:
+        """Step over the end of a line, and over the here-documents that begin behind it."""
+        if self.pending:
+            self.check_compounds()
+        self.at += 1
+        pending, self.pending = self.pending, []
+        for document in pending:
+            self.here_document(document)
+            self.note_no_end("it ends with a here-document")
+
     def here_document(self, pending: _Pending) -> None:
-        """Read the body of a here-document, up to and with the line that ends it."""
-        start, delimiter = self.position, pending.delimiter
-        substituted = self.substitutions > 0
+        """Read the body of a here-document, and the line that ends it."""
+        start, delimiter = self.at, pending.delimiter
         lines: list[tuple[str | int, ...]] = []
         while True:
-            if self.position >= len(self.text):
+            end = self.at
+            if end >= len(self.text):
                 if self.depth > 1 or self.backticks:
                     raise self.unclear(f"the here-document's end '{delimiter}' is missing")
-                body_end = self.position
                 break
-            body_end = self.position
             line = self.document_line(pending.quoted)
             literal = "".join(part if isinstance(part, str) else "\0" for part in line)
             stripped = literal.lstrip("\t") if pending.strips_tabs else literal
             if delimiter in (literal, stripped):
                 break
-            if substituted and stripped.startswith(delimiter) and re.search(r"[)\0]", stripped):
-                raise self.unclear(f"a line that begins with '{delimiter}' in a here-document inside of $(…)")
+            if self.substitutions and stripped.startswith(delimiter) and re.search(r"[)\0]", stripped):
+                raise self.unclear(
+                    f"a line that begins with '{delimiter}' in a here-document inside of '$(…)'"
+                )
             if "\0" in literal:
                 lines.append(line)
-        document = HereDocument(delimiter, pending.strips_tabs, substituted, tuple(lines))
-        self.findings.documents += [document] if lines else []
-        body = _Reader(self.text[start:body_end], self.origins[start:body_end], self.findings, self.backticks)
+        if not lines:
+            return
+        substituted = self.substitutions > 0
+        self.findings.documents.append(
+            HereDocument(delimiter, pending.strips_tabs, substituted, tuple(lines))
+        )
+        body = _Reader(self.text[start:end], self.origins[start:end], self.findings, self.backticks)
+        known = len(self.findings.slots)
         body.document_body(pending.quoted)
+        if not pending.quoted:
+            # Bash joins lines that end in a backslash, and marks control characters, before it looks for commands.
+            self.findings.mangle(known, "\\\x01\x7f", but=Context.HERE_DOCUMENT)
 
     def document_line(self, quoted: bool) -> tuple[str | int, ...]:
-        """Read one line of a here-document; where its delimiter is not quoted, continued lines are one."""
-        parts: list[str | int] = [""]
-        while self.position < len(self.text):
-            char = self.text[self.position] if quoted else self.peek()
-            if char == "\0":
-                parts += [self.findings.numbers[self.index()], ""]
-            elif char not in ("\n", ""):
-                parts[-1] = f"{parts[-1]}{char}"
-            self.position += 1
-            if char in ("\n", ""):
-                break
-            if char == "\\" and not quoted and self.text[self.position : self.position + 1] not in ("", "\0"):
-                parts[-1] = f"{parts[-1]}{self.text[self.position]}"
-                self.position += 1
+        """Read one line; where the delimiter is not quoted, lines that end in a backslash go on in the next."""
+        parts: list[str | int] = []
+        while (char := self.raw() if quoted else self.peek()) not in ("", "\n"):
+            parts.append(self.findings.numbers[self.index()] if char == "\0" else char)
+            self.at += 1
+            if char == "\\" and not quoted and (escaped := self.raw()) not in ("", "\0"):
+                parts.append(escaped)
+                self.at += 1
+        self.at += 1
         return tuple(parts)
 
     def document_body(self, quoted: bool) -> None:
         before = Before.NOTHING
-        if quoted:
-            for match in re.finditer("\0", self.text):
-                self.position = match.start()
-                self.place(Context.QUOTED_HERE_DOCUMENT)
-            return
-        while char := self.peek():
+        while char := self.raw() if quoted else self.peek():
             if char == "\0":
-                self.place(Context.HERE_DOCUMENT, before)
-                if before is Before.BACKSLASH:
-                    before = Before.NOTHING
-                continue
-            self.position += 1
-            before = self.substituting(char, Context.HERE_DOCUMENT)
+                self.place(Context.QUOTED_HERE_DOCUMENT if quoted else Context.HERE_DOCUMENT, before)
+                before = before if before is Before.NAME else Before.NOTHING
+            else:
+                self.at += 1
+                before = Before.NOTHING if quoted else self.special(char, Context.HERE_DOCUMENT)
 
     # Words
 
@@ -948,135 +873,114 @@ class _Reader:
             assignable: Whether `name=(…)` and `name[…]=` are assignments here.
             element: Whether it is an element of an array, which may begin with its subscript.
         """
-        outline, text = "", ""
-        outer_direct, self.direct = self.direct, []
-        outer_split, self.split = self.split, []
-        outer_blind, self.brace_blind = self.brace_blind, False
-        word_start, known = self.position, len(self.findings.slots)
+        outer = self.direct, self.split, self.brace_blind
+        self.direct, self.split, self.brace_blind = [], [], False
+        word_start, known = self.at, len(self.findings.slots)
+        outline = text = ""
         before, has_names = Before.NOTHING, False
         while char := self.peek():
-            start = self.position
+            start = self.at
             if char == "\0":
                 if _TILDE_PREFIX.search(outline):
-                    self.reject_after_tilde()
+                    self.reject("placeholder-after-tilde")
                 else:
                     self.place(Context.BARE, before)
-                outline += "\0"
-                text += "\0"
+                outline += char
+                text += char
                 continue
             before = Before.NOTHING
-            if match := _LITERAL_RUN.match(self.text, self.position):
-                self.position = match.end()
-                outline += match[0]
-                text += match[0]
+            if self.match(_LITERAL_RUN):
+                outline += self.text[start : self.at]
+                text += self.text[start : self.at]
                 continue
-            if char == "[":
-                self.position += 1
-                if (assignable and _NAME.fullmatch(outline)) or (element and not outline):
-                    self.arithmetic("]")
-                    outline += f"[{_OPAQUE}]"
-                else:
-                    outline += "["
-                text += "["
-                continue
-            if char == "(" and assignable and _ARRAY_OPENING.fullmatch(outline):
-                self.position += 1
+            if char == "(" and assignable and _ASSIGNMENT.fullmatch(outline):
+                self.at += 1
                 self.array()
-            elif char in "<>" and self.accept(char + "("):
+            elif char in "<>" and self.accept(f"{char}("):
                 self.substitution()
             elif char in " \t\n|&;()<>":
                 break
             else:
-                self.position += 1
-                if char == "\\":
+                self.at += 1
+                if char == "[" and (_NAME.fullmatch(outline) if assignable else element and not outline):
+                    outline += char
+                    self.arithmetic("]")
+                elif char == "\\":
                     if element and self.substitutions:
                         raise self.unclear("a backslash in an array inside of '$(…)', which bash 5.2 forgets")
-                    escaped = self.text[self.position : self.position + 1]
-                    if escaped == "\0":
-                        self.reject_after_backslash()
+                    if self.raw() == "\0":
+                        self.reject("placeholder-after-backslash")
                     else:
-                        self.position += 1
-                    text += escaped
+                        self.at += 1
                 elif char == "'":
                     self.single_quoted()
                 elif char == '"':
                     self.double_quoted()
-                else:
-                    before = self.substituting(char, Context.BARE)
+                elif char != "[":
+                    before = self.special(char, Context.BARE)
                     has_names |= before is Before.NAME
-                    if self.position == start + 1:  # a dollar that stands for itself, so far
-                        outline += char
-                        text += char
-                        continue
+            if self.at == start + 1:  # a bracket or a dollar sign that stands for itself
+                outline += char
+                text += char
+                continue
+            outline += f"{_OPAQUE}]" if outline.endswith("[") and self.text[self.at - 1] == "]" else _OPAQUE
             if char in "'\"":
-                text += self.text[start + 1 : self.position - 1]
-            elif char != "\\":
-                text += _OPAQUE
-            outline += _OPAQUE
-            if self.pending and "\n" in self.text[start : self.position]:
-                raise self.unclear("a line break inside of the line that begins a here-document")
+                text += self.text[start + 1 : self.at - 1]
+            else:
+                text += self.text[start + 1 : self.at] if char == "\\" else _OPAQUE
+            if self.pending and "\n" in self.text[start : self.at]:
+                raise self.unclear("a line break within the line that begins a here-document")
         if "{" in outline:
-            # The parts that a brace expansion puts together may make `$NAME`, `$'…'` or `~name` of what stood apart.
-            self.findings.update(self.direct, Plain.NONE if has_names else Plain.BRACES)
-            if re.search(r"[$~]", outline):
-                self.findings.reject(
-                    self.direct,
-                    "placeholder-in-braces",
-                    "the brace expansion could put '$' or '~' directly before the value",
-                    "quote the '$' or '~'",
-                )
+            self.check_braces(outline, has_names)
         if self.brace_blind:
             # Brace expansion does not see that backticks in quotes have quotes of their own. It needs a brace to start.
-            if "{" in self.text[word_start : self.position]:
-                raise self.unclear('braces and quotes inside of "`…`"', "write $(…) instead of backticks")
+            if "{" in self.text[word_start : self.at]:
+                raise self.unclear('a brace in a word with "`…`"', "write $(…) instead of backticks")
             self.findings.mangle(known, "{")
-        self.brace_blind = outer_blind
-        result = _Word(outline, text, tuple(self.direct), tuple(self.split))
-        self.direct, self.split = outer_direct + self.direct, outer_split + self.split
-        return result
+        word = _Word(outline, text, tuple(self.direct), tuple(self.split))
+        self.direct, self.split, self.brace_blind = outer[0] + self.direct, outer[1] + self.split, outer[2]
+        return word
 
-    def reject_after_tilde(self) -> None:
-        self.reject(
-            "placeholder-after-tilde",
-            "the value would decide whose home directory '~' stands for",
-            "put a slash between them, or quote the '~'",
-        )
+    def check_braces(self, outline: str, has_names: bool) -> None:
+        """Check a word with a brace expansion, whose parts may make `$NAME` or `~name` of what stands apart."""
+        self.findings.restrict(self.direct, Plain.NONE if has_names else Plain.BRACES)
+        if "$" in outline or "~" in outline:
+            self.findings.reject(self.direct, "placeholder-in-braces")
 
     def array(self) -> None:
         """Read the elements of `name=(…)` up to the `)`."""
         known = len(self.findings.slots)
-        while True:
+        while not self.accept(")"):
             if self.pending:
                 raise self.unclear("an array on the line that begins a here-document")
             self.linebreaks()
-            if self.accept(")"):
-                # Bash marks these two of its own accord, and here it does not always take the marks off again.
-                self.findings.mangle(known, "\x01\x7f")
-                return
-            if not self.word(element=True).outline:
+            if self.peek() != ")" and not self.word(element=True).outline:
                 raise self.unclear("an array that is not understood")
+            self.linebreaks()
+        # Bash marks these two of its own accord, and does not always take the marks off again here.
+        self.findings.mangle(known, "\x01\x7f")
 
-    def substituting(self, char: str, context: Context) -> Before:
-        """Read what follows `char` where `$`, backticks and backslashes are special; return what it leads to."""
+    def special(self, char: str, context: Context) -> Before:
+        """Read on behind `char` where `$`, backticks and backslashes are special; return what it leaves behind."""
         if char == "$":
             return self.dollar(context)
         if char == "`":
             self.backquoted(context)
         elif char == "\\":
-            if self.text[self.position : self.position + 1] == "\0":
+            if self.raw() == "\0":
                 return Before.BACKSLASH
-            self.position += 1
+            self.at += 1
         return Before.NOTHING
 
     def single_quoted(self) -> None:
-        while (char := self.text[self.position : self.position + 1]) != "'":
+        while (char := self.raw()) != "'":
             if not char:
                 raise self.unclear("a single quote is not closed")
             if char == "\0":
                 self.place(Context.SINGLE_QUOTED)
             else:
-                self.position += 1
-        self.position += 1
+                self.at += 1
+        self.at += 1
 
     def double_quoted(self) -> None:
         before = Before.NOTHING
@@ -1085,67 +989,55 @@ class _Reader:
                 raise self.unclear("a double quote is not closed")
             if char == "\0":
                 self.place(Context.DOUBLE_QUOTED, before)
-                if before is Before.BACKSLASH:
-                    before = Before.NOTHING
-                continue
-            self.position += 1
-            before = self.substituting(char, Context.DOUBLE_QUOTED)
-        self.position += 1
+                before = before if before is Before.NAME else Before.NOTHING
+            else:
+                self.at += 1
+                before = self.special(char, Context.DOUBLE_QUOTED)
+        self.at += 1
 
     def ansi_c_quoted(self) -> None:
         """Read `$'…'` behind its opening quote."""
-        before, cut = Before.NOTHING, False
-        while (char := self.text[self.position : self.position + 1]) != "'":
+        before, swallows = Before.NOTHING, False
+        while (char := self.raw()) != "'":
             if not char:
                 raise self.unclear("a single quote is not closed")
             if char == "\0":
-                if cut or before is Before.BACKSLASH:
-                    self.reject(
-                        "placeholder-after-backslash",
-                        "the escape sequence before the placeholder would swallow the value",
-                        "close the quotes and put the placeholder behind them",
-                    )
+                if swallows:
+                    self.reject("placeholder-after-backslash")
                 else:
                     self.place(Context.ANSI_C_QUOTED, before)
                 continue
-            self.position += 1
+            self.at += 1
             before = Before.NOTHING
             if char != "\\":
                 continue
-            if match := _NUMERIC_ESCAPE.match(self.text, self.position):
-                digits = match[match.lastgroup or 0]
-                full = {"x": 2, "u": 4, "U": 8, "o": 3}[match.lastgroup or "o"]
-                # A character of code 0 ends the string, and so does whatever \x{…} makes of it.
-                cut = cut or not digits or int(digits, 8 if match.lastgroup == "o" else 16) % 256 == 0
-                before = Before.ESCAPE if len(digits) < full else Before.NOTHING
-                self.position = match.end()
-            elif self.text[self.position : self.position + 1] == "\0":
-                before = Before.BACKSLASH
+            match = _NUMERIC_ESCAPE.match(self.text, self.at)
+            if match and match.lastgroup:
+                length, base = _DIGITS_AND_BASE[match.lastgroup]
+                digits = match[match.lastgroup]
+                # A character of code 0 cuts off the rest of the string.
+                swallows = swallows or not digits or int(digits, base) % 256 == 0
+                before = Before.ESCAPE if len(digits) < length else Before.NOTHING
+                self.at = match.end()
+            elif self.raw() in ("c", "\0"):
+                swallows = True
             else:
-                cut = cut or self.text[self.position : self.position + 1] == "c"
-                self.position += 1
-        self.position += 1
+                self.at += 1
+        self.at += 1
 
     def dollar(self, context: Context) -> Before:
-        """Read what follows a `$`."""
+        """Read on behind a `$`."""
         char = self.peek()
         if char == "\0":
-            name = self.findings.placeholder(self.index()).name
-            self.reject(
-                "placeholder-after-dollar",
-                "the shell would take '$' and the value for a variable or a command",
-                f"write ${{{{{name}}}}} for a shell variable, or \\${{{name}}} for a dollar and the value",
-            )
+            self.reject("placeholder-after-dollar")
         elif char == "'" and context is Context.BARE:
-            self.position += 1
+            self.at += 1
             self.ansi_c_quoted()
         elif char == '"' and context is Context.BARE:
-            self.position += 1
+            self.at += 1
             self.double_quoted()
         elif self.accept("(("):
-            self.arithmetic(")")
-            if not self.accept(")"):
-                raise self.unclear("'$((' that is not closed by '))'", "put a blank between the two '('")
+            self.double_parenthesis()
         elif self.accept("("):
             self.substitution()
         elif self.accept("{"):
@@ -1154,31 +1046,28 @@ class _Reader:
             self.arithmetic("]")
         elif _NAME.match(char):
             while (char := self.peek()).isalnum() or char == "_":
-                self.position += 1
+                self.at += 1
             return Before.NAME
         elif char and char in "@*#?-$!0123456789":
-            self.position += 1
+            self.at += 1
         return Before.NOTHING
 
     def substitution(self) -> None:
         """Read `$(…)`, `<(…)` or `>(…)` behind the opening parenthesis."""
-        start = self.position
-        outer_pending, self.pending = self.pending, []
-        outer_direct, self.direct = self.direct, []
-        outer_split, self.split = self.split, []
-        outer_compounds, self.compounds = self.compounds, 0
+        start = self.at
+        outer = self.pending, self.direct, self.split, self.brace_blind, self.compounds
+        self.pending, self.direct, self.split, self.compounds = [], [], [], 0
         self.substitutions += 1
         self.commands(")")
         self.substitutions -= 1
-        self.compounds = outer_compounds
-        if self.pending or (outer_pending and "\n" in self.text[start : self.position]):
+        if self.pending or (outer[0] and "\n" in self.text[start : self.at]):
             raise self.unclear("a here-document that does not end where it began")
-        self.pending, self.direct, self.split = outer_pending, outer_direct, outer_split
+        self.pending, self.direct, self.split, self.brace_blind, self.compounds = outer
 
     def parameter(self, context: Context) -> None:
         """Read `${…}` behind the brace."""
-        match = _DEFAULT_OPERATOR.match(self.text, self.position)
-        word_start = self.position = match.end() if match else self.position
+        match = _DEFAULT_OPERATOR.match(self.text, self.at)
+        self.at = word_start = match.end() if match else self.at
         known = len(self.direct)
         is_bare = context is Context.BARE
         before = Before.NOTHING
@@ -1186,126 +1075,97 @@ class _Reader:
             if not char:
                 raise self.unclear("'${' is not closed")
             if char == "\0":
-                if is_bare and re.search(r"~[^/]*$", self.text[word_start : self.position]):
-                    self.reject_after_tilde()
+                index = self.index()
+                if is_bare and re.search(r"~[^/]*$", self.text[word_start : self.at]):
+                    self.reject("placeholder-after-tilde")
                     continue
                 if match and match[2] == "=":
-                    self.assigned(match[1], [self.index()])
-                    if is_bare:
-                        self.split.append(self.index())
+                    self.assigned(match[1], [index])
+                    self.split += [index] if is_bare else []
                 self.place(Context.BARE if is_bare else Context.QUOTED_DEFAULT, before)
                 if not is_bare:
-                    # Even here bash looks for the end of '…' and <(…), and a backslash would stay.
+                    # Even here bash looks for the ends of '…' and <(…), and would keep a backslash.
                     self.findings.mangle(len(self.findings.slots) - 1, "'<>(")
+                elif "IFS" in self.findings.template.text:
+                    self.findings.restrict([index], Plain.NONE)
                 continue
-            self.position += 1
+            self.at += 1
             before = Before.NOTHING
-            if char == "'" and is_bare:
-                self.single_quoted()
-            elif char == '"' and is_bare:
-                self.double_quoted()
+            if char in "'\"" and is_bare:
+                if char == "'":
+                    self.single_quoted()
+                else:
+                    self.double_quoted()
             elif char in "'\"":
-                end = self.text.find(char, self.position)
-                if end < 0 or not _INERT.fullmatch(self.text, self.position, end):
+                end = self.text.find(char, self.at)
+                if end < 0 or not _INERT.fullmatch(self.text, self.at, end):
                     raise self.unclear("quotes inside of a quoted '${…}'")
-                self.position = end + 1
-            elif char == "\\" and self.text[self.position : self.position + 1] == "\0":
-                self.reject_after_backslash()
-            elif char == "`" and not is_bare:
-                raise self.unclear("backticks inside of a quoted '${…}'")
-            elif char == "$" and self.peek() in ("'", '"'):
-                raise self.unclear(f"'${self.peek()}' inside of '${{…}}'")
+                self.at = end + 1
+            elif char == "\\" and self.raw() == "\0":
+                self.reject("placeholder-after-backslash")
+            elif (char == "`" and not is_bare) or (char == "$" and self.peek() in ("'", '"')):
+                raise self.unclear(f"'{char}{self.peek()}' inside of '${{…}}'")
             else:
-                before = self.substituting(char, context)
-        self.position += 1
+                before = self.special(char, context)
+        self.at += 1
         if not match or context not in (Context.BARE, Context.DOUBLE_QUOTED):
-            self.findings.reject(
-                self.direct[known:],
-                "placeholder-in-expansion",
-                "a value cannot be part of this '${…}'",
-                "give the value to a variable first, and use that",
-            )
+            self.findings.reject(self.direct[known:], "placeholder-in-expansion", "this '${…}'")
+
+    def double_parenthesis(self) -> None:
+        """Read the arithmetic behind `((`."""
+        self.arithmetic(")")
+        if not self.accept(")"):
+            raise self.unclear("'((' without '))'", "for a subshell, put a blank between the two '('")
 
     def arithmetic(self, close: str) -> None:
         """Read an arithmetic expression up to `close`, behind the parenthesis or bracket that opened it."""
         opening = "(" if close == ")" else "["
         depth, previous = 0, ""
         while (char := self.peek()) != close or depth:
-            if not char:
-                raise self.unclear(f"the command ends where '{close}' is missing")
+            if not char or char == "\\":
+                raise self.unclear(f"an arithmetic expression without '{close}'")
             if char == "\0":
-                self.number(previous)
+                index = self.index()
+                self.place(Context.ARITHMETIC, Before.SIGN if previous in ("+", "-") else Before.NOTHING)
+                if re.match(r"[\w\0#$`.@'\"})\]]", previous) or re.match(r"[\w\0#$`.@'\"(\[{]", self.peek()):
+                    self.findings.reject([index], "placeholder-in-arithmetic")
             else:
-                self.position += 1
-                if char in "'\"":
-                    quoted = len(self.direct)
-                    if char == "'":
-                        self.single_quoted()
-                    else:
-                        self.double_quoted()
-                    self.reject_glued(self.direct[quoted:])
-                elif char == "\\":
-                    raise self.unclear("a backslash in an arithmetic expression")
+                self.at += 1
+                known = len(self.direct)
+                if char == "'":
+                    self.single_quoted()
+                elif char == '"':
+                    self.double_quoted()
                 elif char in "$`":
-                    self.substituting(char, Context.ARITHMETIC)
+                    self.special(char, Context.ARITHMETIC)
                 else:
                     depth += (char == opening) - (char == close)
+                self.findings.reject(self.direct[known:], "placeholder-in-arithmetic")
             previous = char
-        self.position += 1
-
-    def number(self, previous: str) -> None:
-        """Note the placeholder that comes next in an arithmetic expression."""
-        index = self.index()
-        before = Before.SIGN if previous in ("+", "-") else Before.NOTHING
-        self.place(Context.ARITHMETIC, before)
-        glue = r"[\w\0#$`.@'\"]"
-        if re.match(glue + r"|[})\]]", previous) or re.match(glue + r"|[(\[{]", self.peek()):
-            self.reject_glued([index])
-
-    def reject_glued(self, indices: Iterable[int]) -> None:
-        self.findings.reject(
-            indices,
-            "placeholder-in-arithmetic",
-            "in arithmetic a value has to stand alone, as a number",
-            "put blanks around the placeholder, and no quotes",
-        )
+        self.at += 1
 
     def backquoted(self, context: Context) -> None:
         """Read a backtick substitution behind its opening backtick."""
         is_quoted = context is Context.DOUBLE_QUOTED
+        unescaped = '\\`$"' if is_quoted else "\\`$"
         text, origins = "", []
         while (char := self.peek()) != "`":
-            if not char:
-                raise self.unclear("a backtick is not closed")
-            origins.append(self.index())
-            self.position += 1
-            if char == "\\":
-                escaped = self.text[self.position : self.position + 1]
-                if escaped == "\0":
-                    self.reject_after_backslash()
-                    text += char
-                    continue
-                if escaped and escaped in '\\`$"':
-                    if context is Context.ARITHMETIC:
-                        raise self.unclear("a backslash in backticks inside of arithmetic")
-                    if escaped != '"' or is_quoted:
-                        char = ""
-                if char:
-                    origins.append(self.index())
-                char += escaped
-                self.position += 1
-            elif is_quoted and (char == '"' or (char == "$" and self.peek() in ("(", "{"))):
+            if not char or (char == "\0" and context is Context.ARITHMETIC):
+                raise self.unclear("backticks that are not understood")
+            if is_quoted and (char == '"' or self.ahead("$(", "${")):
                 self.brace_blind = True
+            origins.append(self.index())
+            self.at += 1
+            if char == "\\" and self.raw() == "\0":
+                self.reject("placeholder-after-backslash")
+            elif char == "\\":
+                if self.raw() not in unescaped:
+                    text += char
+                    origins.append(self.index())
+                char = self.raw()
+                self.at += 1
             text += char
-        self.position += 1
-        inner = _Reader(text, origins, self.findings, ('\\`$"' if is_quoted else "\\`$", *self.backticks))
-        inner.depth = 1  # what ends here does not end the command
+        self.at += 1
+        inner = _Reader(text, origins, self.findings, (unescaped, *self.backticks))
+        inner.depth = 1  # its end is not the command's
         inner.commands("")
-
-    def comment(self) -> None:
-        """Step over a comment, up to the end of its line."""
-        while (char := self.text[self.position : self.position + 1]) and char != "\n":
-            if char == "\0":
-                self.place(Context.COMMENT)
-            else:
-                self.position += 1

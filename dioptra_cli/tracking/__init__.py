@@ -1,1 +1,31 @@
 """Where runs are recorded. The only package that imports mlflow, and only inside functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dioptra_cli.tracking.protocol import Tracker
+
+
+def open_tracker(
+    uri: str | None, *, environ: Mapping[str, str], directory: str, lock_directory: str
+) -> Tracker:
+    """Return a tracker on a store or server: over REST where that is enough, else through MLflow.
+
+    Args:
+        uri: The tracking URI; None for MLflow's own default.
+        environ: Where credentials are read from.
+        directory: Absolute; what a relative URI belongs to.
+        lock_directory: Where processes that open the same new database wait for each other.
+
+    Raises:
+        TrackingError: Nothing listens at the URI, or the store cannot be opened.
+    """
+    if uri is not None and uri.startswith(("http://", "https://")):
+        from dioptra_cli.tracking import rest  # http.client, which a local store does not need
+
+        if rest.speaks(uri, environ):
+            return rest.RestTracker(uri, environ)
+    from dioptra_cli.tracking.mlflow_client import MlflowTracker
+
+    return MlflowTracker(uri, directory=directory, lock_directory=lock_directory)

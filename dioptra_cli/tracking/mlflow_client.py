@@ -14,13 +14,20 @@ from typing import Any
 
 from dioptra_cli.errors import Problem, TrackingError
 from dioptra_cli.tracking import uris
-from dioptra_cli.tracking.protocol import RunRequest, RunStatus, StartedRun
+from dioptra_cli.tracking.protocol import (
+    LONGEST_PARAMETER,
+    LONGEST_TAG,
+    PARAMETERS_PER_BATCH,
+    PARENT_TAG,
+    RunRequest,
+    RunStatus,
+    StartedRun,
+    deleted_experiment,
+    deleted_run,
+    not_found,
+)
 
 _DEFAULT_EXPERIMENT = "0"
-_LONGEST_PARAMETER = 6000  # MLflow's own limits (mlflow.utils.validation)
-_LONGEST_TAG = 8000
-_PARAMETERS_PER_BATCH = 100
-_PARENT_TAG = "mlflow.parentRunId"
 
 
 class MlflowTracker:
@@ -49,6 +56,11 @@ class MlflowTracker:
                 if uris.sqlite_file(self._uri) is not None:
                     self._client.search_experiments(max_results=1)  # creates the tables of a new database
 
+    @classmethod
+    def on_server(cls, uri: str) -> MlflowTracker:
+        """Return a tracker on the server at an http(s) URI, which nothing of this machine matters to."""
+        return cls(uri, directory=os.sep, lock_directory=os.sep)
+
     @property
     def uri(self) -> str:
         """The tracking URI, absolute."""
@@ -57,9 +69,9 @@ class MlflowTracker:
     def start(self, request: RunRequest) -> StartedRun:
         """Create or take up a run. See `Tracker.start`."""
         with self._explained():
-            tags = {name: value[:_LONGEST_TAG] for name, value in request.tags.items()}
+            tags = {name: value[:LONGEST_TAG] for name, value in request.tags.items()}
             if request.parent_run_id is not None:
-                tags[_PARENT_TAG] = self._existing(request.parent_run_id).info.run_id
+                tags[PARENT_TAG] = self._existing(request.parent_run_id).info.run_id
             if request.run_id is not None:
                 run = self._existing(request.run_id)
                 self._client.update_run(request.run_id, status="RUNNING", name=request.run_name)
@@ -86,16 +98,16 @@ class MlflowTracker:
         """Add parameters; one longer than MLflow allows is cut. See `Tracker.log_parameters`."""
         from mlflow.entities import Param
 
-        params = [Param(name, value[:_LONGEST_PARAMETER]) for name, value in parameters.items()]
+        params = [Param(name, value[:LONGEST_PARAMETER]) for name, value in parameters.items()]
         with self._explained():
-            for start in range(0, len(params), _PARAMETERS_PER_BATCH):
-                self._client.log_batch(run_id, params=params[start : start + _PARAMETERS_PER_BATCH])
+            for start in range(0, len(params), PARAMETERS_PER_BATCH):
+                self._client.log_batch(run_id, params=params[start : start + PARAMETERS_PER_BATCH])
 
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags; one longer than MLflow allows is cut. See `Tracker.set_tags`."""
         with self._explained():
             for name, value in tags.items():
-                self._client.set_tag(run_id, name, value[:_LONGEST_TAG])
+                self._client.set_tag(run_id, name, value[:LONGEST_TAG])
 
     def log_artifacts(self, run_id: str, directory: str) -> None:
         """Copy files into the run. See `Tracker.log_artifacts`."""
@@ -112,18 +124,11 @@ class MlflowTracker:
             try:
                 experiment = self._client.get_experiment(wanted)
             except _mlflow_exception() as error:
-                raise _not_found("experiment", wanted, self._uri) from error
+                raise not_found("experiment", wanted, self._uri) from error
             if experiment is None:
-                raise _not_found("experiment", wanted, self._uri)
+                raise not_found("experiment", wanted, self._uri)
         if experiment.lifecycle_stage != "active":
-            raise TrackingError(
-                Problem(
-                    "deleted-experiment",
-                    f"the experiment '{experiment.name}' (id {experiment.experiment_id}) is deleted",
-                    hint=f"restore it with 'mlflow experiments restore -x {experiment.experiment_id}', "
-                    "or choose another",
-                )
-            )
+            raise deleted_experiment(experiment.name, experiment.experiment_id)
         return str(experiment.experiment_id)
 
     def _existing(self, run_id: str) -> Any:
@@ -132,9 +137,9 @@ class MlflowTracker:
         except _mlflow_exception() as error:
             if "not found" not in str(error).lower():
                 raise
-            raise _not_found("run", run_id, self._uri) from error
+            raise not_found("run", run_id, self._uri) from error
         if run.info.lifecycle_stage != "active":
-            raise TrackingError(Problem("deleted-run", f"the run '{run_id}' is deleted"))
+            raise deleted_run(run_id)
         return run
 
     @contextlib.contextmanager
@@ -179,10 +184,6 @@ def _mlflow_exception() -> type[Exception]:
     from mlflow.exceptions import MlflowException
 
     return MlflowException
-
-
-def _not_found(what: str, name: str, uri: str) -> TrackingError:
-    return TrackingError(Problem(f"no-such-{what}", f"there is no {what} '{name}' at {uris.shown(uri)}"))
 
 
 def _one_line(error: Exception) -> str:

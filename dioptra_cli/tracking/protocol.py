@@ -1,4 +1,4 @@
-"""What dioptra needs of a place that records runs. Pure data and one protocol; imports no tracking library."""
+"""What dioptra needs of a place that records runs. Data, one protocol and its errors; imports no tracking library."""
 
 from __future__ import annotations
 
@@ -6,6 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
+
+from dioptra_cli.errors import Problem, TrackingError
+from dioptra_cli.tracking.uris import shown
+
+# MLflow's own limits (mlflow.utils.validation), in characters and entries.
+LONGEST_PARAMETER = 6000
+LONGEST_TAG = 8000
+PARAMETERS_PER_BATCH = 100
+PARENT_TAG = "mlflow.parentRunId"
 
 
 class RunStatus(str, Enum):
@@ -71,3 +80,24 @@ class Tracker(Protocol):
 
     def log_artifacts(self, run_id: str, directory: str) -> None:
         """Copy everything below `directory` into the run's artifacts."""
+
+
+def not_found(what: str, name: str, uri: str) -> TrackingError:
+    """Return the error for a run or an experiment that the store does not have."""
+    return TrackingError(Problem(f"no-such-{what}", f"there is no {what} '{name}' at {shown(uri)}"))
+
+
+def deleted_experiment(name: str, identity: str) -> TrackingError:
+    """Return the error for an experiment in the store's bin."""
+    return TrackingError(
+        Problem(
+            "deleted-experiment",
+            f"the experiment '{name}' (id {identity}) is deleted",
+            hint=f"restore it with 'mlflow experiments restore -x {identity}', or choose another",
+        )
+    )
+
+
+def deleted_run(run_id: str) -> TrackingError:
+    """Return the error for a run in the store's bin."""
+    return TrackingError(Problem("deleted-run", f"the run '{run_id}' is deleted"))

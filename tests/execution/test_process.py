@@ -13,10 +13,11 @@ import select
 import shlex
 import signal
 import struct
-import subprocess  # noqa: TID251 -- the functions under test act on the whole process, so each gets one of its own
+import subprocess
 import sys
 import termios
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ import pytest
 from dioptra_cli.errors import ExitCode, LaunchError
 from dioptra_cli.execution.process import (
     End,
+    Event,
     Interrupted,
     Outcome,
     SignalGuard,
@@ -38,7 +40,7 @@ from dioptra_cli.execution.process.signals import SAME_REQUEST
 
 DRIVER = str(Path(__file__).with_name("process_driver.py"))
 ROOT = str(Path(__file__).parents[2])
-PATIENCE = 30.0
+PATIENCE = 60.0
 PYTHON = f"{shlex.quote(sys.executable)} -S -E -u"
 
 SLEEPER = """
@@ -90,6 +92,22 @@ def is_alive(pid: int) -> bool:
         return not stat.parent.parent.exists() or stat.read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False
+
+
+def is_running(command: str) -> bool:
+    """Whether any process has this in its command line."""
+    found = capture(["pgrep", "-f", command], timeout=PATIENCE)
+    assert found is not None
+    return found.stdout != b""
+
+
+def unique_sleep() -> str:
+    """A command that sleeps for long, and can be told from every other one."""
+    return f"sleep 300.{uuid.uuid4().int % 10**12}"
+
+
+def run(directory: Path, command: str, guard: SignalGuard, **options: Any) -> Outcome:
+    return run_child(["bash", "-c", command], cwd=str(directory), env=os.environ, guard=guard, **options)
 
 
 class Driver:
@@ -212,15 +230,11 @@ def test_the_exit_code_is_that_of_a_shell(drive: Drive, command: str, end: str, 
     assert outcome["pending"] is None
 
 
-def test_a_child_without_leftovers_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_child_without_leftovers_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LEFTOVER_QUIET", "LEFTOVER_LIMIT", "LEFTOVER_POLL"):
+        monkeypatch.setattr(f"dioptra_cli.execution.process.child.{name}", 1e6)  # any wait would be for ever
     with SignalGuard() as guard:
-        seconds = [run(tmp_path, "true", guard).seconds for _ in range(20)]
-    # The best of many tells a fixed wait from a slow machine.
-    assert min(seconds) < 0.1
-
-
-def run(directory: Path, command: str, guard: SignalGuard, **options: Any) -> Outcome:
-    return run_child(["bash", "-c", command], cwd=str(directory), env=os.environ, guard=guard, **options)
+        assert [run(tmp_path, "true", guard).exit_code for _ in range(20)] == [0] * 20
 
 
 def test_one_guard_serves_many_children_and_leaks_no_descriptor(tmp_path: Path) -> None:
@@ -345,21 +359,21 @@ def test_a_non_blocking_stdout_loses_nothing(drive: Drive) -> None:
     assert b"".join(chunks) == bytes(1000000) + b"end\n"
 
 
-def test_a_reader_that_pauses_after_the_child_ended_gets_everything(drive: Drive) -> None:
+def test_a_reader_that_pauses_after_the_child_ended_gets_everything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Like `| less`: the pause is longer than what is granted to processes left behind."""
-    read, write = os.pipe()
-    driver = drive("head -c 150000 /dev/zero; echo end; touch ended", stdout=write)
-    os.close(write)
-    # All but the last two pipes' worth; the child ends while we still hold output for this reader.
-    chunks = [os.read(read, 4096) for _ in range(8)]
-    driver.wait_for_file("ended")
-    with pytest.raises(subprocess.TimeoutExpired):
-        driver.process.wait(1.5)
-    while chunk := os.read(read, 65536):
-        chunks.append(chunk)
-    os.close(read)
-    assert driver.finish()["log_error"] is None
-    assert b"".join(chunks) == driver.log() == bytes(150000) + b"end\n"
+    monkeypatch.setattr("dioptra_cli.execution.process.child.LEFTOVER_QUIET", 0.2)
+    monkeypatch.setattr("dioptra_cli.execution.process.child.LEFTOVER_LIMIT", 0.4)
+    log = tmp_path / "log"
+    # The size: two pipes and our own buffer are full when the child ends.
+    with subprocess.Popen(["bash", "-c", f"sleep 1; cat > {tmp_path}/read"], stdin=subprocess.PIPE) as reader:
+        assert reader.stdin is not None
+        with SignalGuard() as guard:
+            sink = reader.stdin.fileno()
+            outcome = run(tmp_path, "head -c 190000 /dev/zero", guard, stdout_to=sink, stdout_log=str(log))
+    assert outcome.log_error is None
+    assert (tmp_path / "read").read_bytes() == log.read_bytes() == bytes(190000)
 
 
 def test_a_reader_that_never_reads_does_not_keep_signals_from_the_child(drive: Drive) -> None:
@@ -370,6 +384,14 @@ def test_a_reader_that_never_reads_does_not_keep_signals_from_the_child(drive: D
     driver = drive(f"exec {PYTHON} child.py", script, stdout=write)
     os.close(write)
     pid = driver.wait_for_child()
+
+    def is_full() -> bool:
+        (waiting,) = struct.unpack("i", fcntl.ioctl(read, termios.FIONREAD, bytes(4)))
+        return bool(waiting == 1 << 16)
+
+    wait_until(is_full, "a full pipe")
+    os.read(read, 8192)  # room for less than what is waiting
+    wait_until(is_full, "a full pipe")
     driver.process.send_signal(signal.SIGINT)
     wait_until(lambda: not is_alive(pid), "the end of the child")
     driver.send_until(signal.SIGINT, lambda: driver.process.poll() is not None)
@@ -411,11 +433,11 @@ def test_a_log_on_a_full_disk_does_not_hurt_the_child(drive: Drive) -> None:
 
 
 def test_a_log_beyond_the_file_size_limit_keeps_its_beginning(drive: Drive) -> None:
-    driver = drive("head -c 1000000 /dev/zero", file_size=100000)
+    driver = drive("head -c 100001 /dev/zero", file_size=100000)
     outcome = driver.finish()
     assert outcome["exit_code"] == 0
     assert outcome["log_error"] is not None
-    assert len(driver.stdout) == 1000000
+    assert len(driver.stdout) == 100001
     assert driver.log() == bytes(100000)
 
 
@@ -456,7 +478,8 @@ def test_a_signal_reaches_a_program_below_the_shell(drive: Drive, signum: signal
 
 
 def test_an_uninterested_child_dies_of_the_signal(drive: Drive) -> None:
-    driver = drive("echo $$ > ready.part; mv ready.part ready; exec sleep 300")
+    script = "import signal; signal.signal(signal.SIGINT, signal.SIG_DFL)" + SLEEPER
+    driver = drive(f"exec {PYTHON} child.py", script)
     driver.wait_for_child()
     driver.process.send_signal(signal.SIGINT)
     outcome = driver.finish()
@@ -532,20 +555,29 @@ def test_a_blocked_sigchld_does_not_hang(drive: Drive) -> None:
 
 
 def test_timeout(drive: Drive) -> None:
-    driver = drive(f"{PYTHON} child.py; true", SLEEPER, timeout=0.7)
-    outcome = driver.finish()
+    command = unique_sleep()
+    outcome = drive(f"{command}; true", timeout=0.5).finish()
     assert (outcome["end"], outcome["exit_code"]) == ("timed out", 124)
     assert outcome["events"] == [["timeout", "SIGTERM"]]
     assert outcome["interrupted_by"] is None
-    assert not is_alive(driver.wait_for_child())
+    assert not is_running(command)
 
 
 def test_timeout_of_a_stubborn_child(drive: Drive) -> None:
-    driver = drive(f"{PYTHON} child.py; true", STUBBORN, timeout=0.7, grace=(300, 0.2))
-    outcome = driver.finish()
-    assert outcome["exit_code"] == 124
+    command = unique_sleep()
+    driver = drive(f"{command}; true", timeout=0.5, grace=(300, 0.2), ignore=[signal.SIGTERM])
+    assert driver.finish()["exit_code"] == 124
     assert driver.events() == ["SIGTERM", "SIGKILL"]
-    assert not is_alive(driver.wait_for_child())
+    assert not is_running(command)
+
+
+def test_an_interrupt_after_the_timeout_only_hurries(drive: Drive) -> None:
+    driver = drive(f"{unique_sleep()}; true", timeout=0.5, grace=(300, 300), ignore=[signal.SIGTERM])
+    driver.wait_for_file("events")
+    driver.send_until(signal.SIGINT, lambda: len(driver.events()) > 1)
+    outcome = driver.finish()
+    assert (outcome["end"], outcome["exit_code"]) == ("timed out", 124)
+    assert driver.events() == ["SIGTERM", "SIGKILL"]
 
 
 # Processes that outlive the child.
@@ -563,6 +595,17 @@ def test_a_background_process_is_stopped(drive: Drive, script: str, redirection:
     assert ("SIGKILL" in driver.events()) == (script is STUBBORN)
     assert driver.stdout == b"done\n"
     assert not is_alive(driver.wait_for_child())
+
+
+def test_an_interrupt_after_the_child_ended_only_hurries(drive: Drive) -> None:
+    wait = "until [ -e ready ]; do sleep 0.01; done; echo $$ > part; mv part main"
+    driver = drive(f"{PYTHON} child.py & {wait}; exit 4", STUBBORN, grace=(300, 300))
+    main = int(driver.wait_for_file("main"))
+    wait_until(lambda: not is_alive(main), "the end of the child")
+    driver.send_until(signal.SIGINT, lambda: "SIGKILL" in driver.events())
+    outcome = driver.finish()
+    assert (outcome["end"], outcome["exit_code"]) == ("exited", 4)
+    assert outcome["leftovers_stopped"]
 
 
 def test_a_background_process_that_writes_for_ever_is_stopped(
@@ -584,9 +627,9 @@ def test_a_background_process_that_writes_for_ever_is_stopped(
 
 
 def test_a_background_process_that_ends_soon_is_let_finish(drive: Drive) -> None:
-    driver = drive("(sleep 0.4; echo late) & echo early")
+    driver = drive("(sleep 0.6; echo late; sleep 0.6; echo later) & echo early")
     outcome = driver.finish()
-    assert driver.stdout == driver.log() == b"early\nlate\n"
+    assert driver.stdout == driver.log() == b"early\nlate\nlater\n"
     assert not outcome["leftovers_stopped"]
 
 
@@ -649,6 +692,16 @@ def test_repeated_signals_end_a_hanging_bookkeeping(drive: Drive) -> None:
     assert (outcome["raised"], outcome["exit_code"]) == (signal.SIGINT, 130)
 
 
+def test_a_listener_that_fails_leaves_no_child(tmp_path: Path) -> None:
+    def fail(event: Event) -> None:
+        raise BrokenPipeError("nobody listens")
+
+    command = unique_sleep()
+    with SignalGuard() as guard, pytest.raises(BrokenPipeError):
+        run(tmp_path, f"trap '' TERM; {command}; true", guard, timeout=0.5, on_event=fail)
+    wait_until(lambda: not is_running(command), "the end of the child")
+
+
 def test_a_storm_of_signals_leaves_nothing_behind(drive: Drive) -> None:
     seed = random.randrange(1 << 32)
     chance = random.Random(seed)
@@ -667,16 +720,16 @@ def test_a_storm_of_signals_leaves_nothing_behind(drive: Drive) -> None:
         outcome = driver.finish()
         assert outcome["interrupted_by"] is not None, seed
         assert outcome["exit_code"] == 128 + outcome["interrupted_by"], seed
-        survivors = capture(["pgrep", "-f", name])
-        assert survivors is not None
-        assert survivors.stdout == b"", seed
+        assert not is_running(name), seed
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interruptible_raises_so_that_finally_blocks_run(signum: signal.Signals) -> None:
     before = [signal.getsignal(each) for each in signal.valid_signals()]
     cleaned = False
-    with pytest.raises(Interrupted) as interrupted:  # noqa: SIM117 -- the order matters
+
+    def work() -> None:
+        nonlocal cleaned
         with interruptible():
             try:
                 os.kill(os.getpid(), signum)
@@ -685,6 +738,9 @@ def test_interruptible_raises_so_that_finally_blocks_run(signum: signal.Signals)
                 os.kill(os.getpid(), signum)  # an echo must not break the clean-up
                 time.sleep(0.01)
                 cleaned = True
+
+    with pytest.raises(Interrupted) as interrupted:
+        work()
     assert cleaned
     assert interrupted.value.exit_code == 128 + signum
     assert isinstance(interrupted.value, KeyboardInterrupt)
@@ -908,15 +964,17 @@ def test_ctrl_z_and_fg(shell: subprocess.Popen[bytes], terminal: Terminal, tmp_p
         assert found is not None
         return found.stdout.decode()[:1]
 
+    timeout = 3.0
     terminal.wait_for(b"shell> ")
-    terminal.type(command_line(tmp_path, f"{PYTHON} child.py; true") + b"\n")
+    terminal.type(command_line(tmp_path, f"{PYTHON} child.py; true", timeout=timeout) + b"\n")
     wait_until((tmp_path / "ready").exists, "the child")
     pid = int((tmp_path / "ready").read_text())
     terminal.type(b"\x1a")
     terminal.wait_for(b"Stopped")
-    assert state(pid) == "T"
+    wait_until(lambda: state(pid) == "T", "the child to stop")
     terminal.type(b"echo in the 'shell'\n")
     terminal.wait_for(b"in the shell")
+    time.sleep(timeout)  # the time spent like this does not count
     terminal.type(b"fg\n")
     wait_until(lambda: state(pid) != "T", "the child to go on")
     (tmp_path / "enough").touch()

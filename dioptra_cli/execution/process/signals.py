@@ -60,6 +60,7 @@ def end_by_signal(signum: int) -> NoReturn:
 
     A shell goes on with the next round of a loop after a process that merely *exits* with 130. Where the
     signal does not end the process, as in the first process of a container, it exits with 128 and the number.
+    No `finally` block and no exit handler runs after this.
     """
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):

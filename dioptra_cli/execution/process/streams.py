@@ -79,7 +79,7 @@ class Stream:
             while self._waiting and select.select([], [self.sink], [], 0)[1]:
                 written = os.write(self.sink, self._waiting[: self._step])
                 self._waiting = self._waiting[written:]
-        except BlockingIOError:
+        except BlockingIOError:  # another writer of the same pipe was faster
             pass
         except OSError:  # its reader is gone, or its disk is full
             self.stop()
@@ -169,7 +169,6 @@ def _open_terminal(like: int) -> tuple[int, int]:
         return os.pipe()
     modes = termios.tcgetattr(like)
     modes[1] &= ~termios.OPOST  # the real terminal does that
-    modes[3] &= ~termios.ECHO
     termios.tcsetattr(childs, termios.TCSANOW, modes)
     _copy_window_size(like, ours)
     return ours, childs

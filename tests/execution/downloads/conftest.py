@@ -14,12 +14,15 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
 
 from dioptra_cli.execution.downloads import Downloads, Progress, Settings, fetch_all
+
+if TYPE_CHECKING:
+    from cryptography import x509
 
 _SIGNED = (
     "AWS4-HMAC-SHA256 Credential=testing/20250101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
@@ -267,6 +270,12 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
             .not_valid_after(now + datetime.timedelta(days=1))
             .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
             .add_extension(x509.BasicConstraints(ca=name == "authority", path_length=None), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(keys["authority"].public_key()),
+                critical=False,
+            )
+            .add_extension(_usage(authority=name == "authority"), critical=True)
             .sign(keys["authority"], hashes.SHA256())
         )
         private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
@@ -274,6 +283,22 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
             certificate.public_bytes(pem) + (private if name == "localhost" else b"")
         )
     return Certificates(str(directory / "authority"), str(directory / "localhost"))
+
+
+def _usage(authority: bool) -> x509.KeyUsage:
+    from cryptography import x509
+
+    return x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=authority,
+        crl_sign=authority,
+        encipher_only=False,
+        decipher_only=False,
+    )
 
 
 @pytest.fixture
