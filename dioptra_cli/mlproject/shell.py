@@ -657,9 +657,9 @@ class _Reader:
             command.stage = _Stage.CLOSED
         elif word == "function":
             self.blanks()
-            named = self.word()
+            is_plain = self.word().is_literal
             self.blanks()
-            if not named.is_literal or (self.accept("(") and not (self.blanks() or self.accept(")"))):
+            if not is_plain or (self.accept("(") and not self.accept(")")):
                 raise self.unclear("a function whose name is not plain text")
         elif word == "coproc":
             raise self.unclear("'coproc' is not supported together with placeholders")
@@ -704,7 +704,6 @@ class _Reader:
                 more = self.accept("|")
                 if not pattern.outline or not (more or self.accept(")")):
                     raise self.unclear("'case' with a pattern that is not understood")
-                more = more and self.text[self.at - 1] == "|"
             ended = self.commands("esac")
 
     def condition(self) -> None:
@@ -779,15 +778,14 @@ class _Reader:
             if char == "\0":
                 raise self.unclear(*_FAULTS["placeholder-as-delimiter"], "placeholder-as-delimiter")
             self.at += 1
-            if char in "'\"":
-                end = self.text.find(char, self.at)
-                text, char, self.at = text + self.text[self.at : end], "", end + 1
+            if char in "'\"\\":
                 quoted = True
-            elif char == "\\":
-                text, char, quoted = text + self.raw(), "", True
-                self.at += 1
-            text += char
-            if self.at == 0 or re.search(r"[\\$`\n\0]", text):
+                end = self.at + 1 if char == "\\" else self.text.find(char, self.at)
+                text += self.text[self.at : end]
+                self.at = end + (char != "\\")
+            else:
+                text += char
+            if self.at <= start or re.search(r"[\\$`\n\0]", text):
                 raise self.unclear("a here-document whose delimiter is not plain text")
         if self.at == start:
             raise self.unclear("a here-document without a delimiter")
@@ -845,14 +843,19 @@ class _Reader:
     def document_line(self, quoted: bool) -> tuple[str | int, ...]:
         """Read one line; where the delimiter is not quoted, lines that end in a backslash go on in the next."""
         parts: list[str | int] = []
+        literal = ""
         while (char := self.raw() if quoted else self.peek()) not in ("", "\n"):
-            parts.append(self.findings.numbers[self.index()] if char == "\0" else char)
-            self.at += 1
-            if char == "\\" and not quoted and (escaped := self.raw()) not in ("", "\0"):
-                parts.append(escaped)
+            if char == "\0":
+                parts += [literal, self.findings.numbers[self.index()]]
+                literal = ""
+            elif char == "\\" and not quoted and not self.text.startswith("\0", self.at + 1):
                 self.at += 1
+                literal += char + self.raw()
+            else:
+                literal += char
+            self.at += 1
         self.at += 1
-        return tuple(parts)
+        return (*parts, literal)
 
     def document_body(self, quoted: bool) -> None:
         before = Before.NOTHING
@@ -893,6 +896,12 @@ class _Reader:
                 outline += self.text[start : self.at]
                 text += self.text[start : self.at]
                 continue
+            if char == "[" and (_NAME.fullmatch(outline) if assignable else element and not outline):
+                self.at += 1
+                self.arithmetic("]")
+                outline += f"[{_OPAQUE}]"
+                text += _OPAQUE
+                continue
             if char == "(" and assignable and _ASSIGNMENT.fullmatch(outline):
                 self.at += 1
                 self.array()
@@ -902,10 +911,7 @@ class _Reader:
                 break
             else:
                 self.at += 1
-                if char == "[" and (_NAME.fullmatch(outline) if assignable else element and not outline):
-                    outline += char
-                    self.arithmetic("]")
-                elif char == "\\":
+                if char == "\\":
                     if element and self.substitutions:
                         raise self.unclear("a backslash in an array inside of '$(…)', which bash 5.2 forgets")
                     if self.raw() == "\0":
@@ -923,7 +929,7 @@ class _Reader:
                 outline += char
                 text += char
                 continue
-            outline += f"{_OPAQUE}]" if outline.endswith("[") and self.text[self.at - 1] == "]" else _OPAQUE
+            outline += _OPAQUE
             if char in "'\"":
                 text += self.text[start + 1 : self.at - 1]
             else:
@@ -933,7 +939,7 @@ class _Reader:
         if "{" in outline:
             self.check_braces(outline, has_names)
         if self.brace_blind:
-            # Brace expansion does not see that backticks in quotes have quotes of their own. It needs a brace to start.
+            # Brace expansion, which needs a brace to start, does not see that backticks have quotes of their own.
             if "{" in self.text[word_start : self.at]:
                 raise self.unclear('a brace in a word with "`…`"', "write $(…) instead of backticks")
             self.findings.mangle(known, "{")
