@@ -30,7 +30,7 @@ EXCEPTIONS = {
 HOMES = {
     "click": "cli/",
     "rich": "cli/",
-    "yaml": "mlproject/loader.py",
+    "yaml": "mlproject/",
     "mlflow": "tracking/",
     "subprocess": "execution/process/",
     "signal": "execution/process/",

@@ -5,9 +5,7 @@ Commands return data; this module words it. It does not import rich, which `vali
 
 from __future__ import annotations
 
-import shutil
 import sys
-import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import TextIO
 
@@ -74,6 +72,8 @@ def _source_line(line: str, number: int, column: int, stream: TextIO) -> None:
 
 def terminal_width() -> int:
     """Return the width of the terminal in cells; 80 where there is none."""
+    import shutil  # its archive formats cost some milliseconds, and `validate` needs no width
+
     return shutil.get_terminal_size().columns
 
 
@@ -108,6 +108,8 @@ def _width(text: str) -> int:
     """Return how many cells of a terminal `text` takes."""
     if text.isascii():
         return len(text)
+    import unicodedata
+
     return sum(
         0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
         for char in text

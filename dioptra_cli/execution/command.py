@@ -159,7 +159,7 @@ def _is_misread(slot: Slot, value: str) -> bool:
         case Plain.ANY:
             return False
         case Plain.COMMAND:
-            return value in KEYWORDS or "=" in value or value.startswith("-")
+            return value in KEYWORDS or "=" in value or value.startswith(("-", "+"))
         case Plain.BRACES:
             return "," in value or ".." in value or value.startswith(".") or value.endswith(".")
         case Plain.DESCRIPTOR:

@@ -203,7 +203,8 @@ def _describe(outcome: Outcome) -> str:
 
 
 def _describe_event(event: Event) -> str:
-    return f"{event.cause.value}: sent {signal_name(event.signum)} to the command; {event.grace:g} s to end"
+    sent = f"{event.cause.value}: sent {signal_name(event.signum)} to the command"
+    return f"{sent}, which has {event.grace:g} s to end" if event.grace else sent
 
 
 def _record_end(

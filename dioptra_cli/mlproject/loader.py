@@ -1,20 +1,20 @@
 """Reads an MLproject file into the model, with the place of everything and every problem on the way.
 
-The only importer of YAML. A file that MLflow's own loader rejects is an error here, and one that it accepts is
-read to the same names, types, defaults and commands (`mlflow.projects._project_spec` in MLflow 3).
+A file that MLflow's own loader rejects is an error here, and one that it accepts is read to the same names, types, defaults and commands (`mlflow.projects._project_spec` in MLflow 3).
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, NoReturn
+from typing import Any
 
 import yaml
 
 from dioptra_cli.errors import Level, Location, Problem, ProjectError, UsageError, did_you_mean
+from dioptra_cli.mlproject.document import DocumentReader, Entries, Rejected, kind_of
 from dioptra_cli.mlproject.model import (
     EXTRA_TYPES,
     STANDARD_TYPES,
@@ -24,7 +24,6 @@ from dioptra_cli.mlproject.model import (
     Parameter,
     Project,
 )
-from dioptra_cli.mlproject.positions import Source
 
 FILE_NAME = "MLproject"
 
@@ -33,12 +32,6 @@ _PROJECT_KEYS = ("name", "entry_points", *_ENVIRONMENTS, "databricks_spark_job",
 _ENTRY_POINT_KEYS = ("parameters", "command", "description")
 _PARAMETER_KEYS = ("type", "default", "description", "choices")
 _DEFAULT_ENVIRONMENT_FILES = (("python_env", "python_env.yaml"), ("conda_env", "conda.yaml"))
-
-_FAST_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_DEEP_NESTING = 1000
-_LONG_TEXT = 1_000_000
-_LARGEST_DEFAULT = 10_000
-"""Nodes of a default's value, aliases expanded: a "billion laughs" default would take all memory as text."""
 
 
 def find_file(directory: str) -> str | None:
@@ -89,7 +82,7 @@ def load(target: str) -> Loaded:
         if name is None:
             return _without_file(target, directory)
         path = os.path.normpath(os.path.join(target, name))
-    return _Reader(path, directory).read()
+    return _ProjectReader(path, directory).read()
 
 
 def require(target: str) -> tuple[Project, tuple[Problem, ...]]:
@@ -116,8 +109,12 @@ def load_values(path: str) -> tuple[dict[str, tuple[str, Location]], tuple[Probl
     Returns:
         The text of each value and its place, and what is wrong with the file.
     """
-    reader = _Reader(path, os.path.dirname(os.path.abspath(path)))
-    values = reader.read_values()
+    reader = DocumentReader(path)
+    values: dict[str, tuple[str, Location]] = {}
+    with contextlib.suppress(Rejected):
+        root = reader.root()
+        if root is not None:
+            values = _single_values(reader, root)
     # A repeated key is an error here, as a repeated -P is.
     problems = (replace(p, level=Level.ERROR) if p.code == "duplicate-key" else p for p in reader.problems)
     return values, tuple(p for p in problems if p.level is Level.ERROR)
@@ -140,222 +137,39 @@ def _default_environment(directory: str) -> Environment | None:
     return None
 
 
-class _Rejected(Exception):
-    """The file cannot be read any further; the problem has been noted."""
+def _single_values(reader: DocumentReader, root: Any) -> dict[str, tuple[str, Location]]:
+    values = {}
+    for name, (_, node) in reader.require_mapping(root, "a file of parameters", "'name: value'").items():
+        location = reader.source.at_mark(node.start_mark)
+        if not isinstance(node, yaml.ScalarNode):
+            reader.note(
+                "wrong-structure",
+                f"the value of '{name}' must be a single value, not {kind_of(node)}",
+                location,
+                hint="write it in quotes, as one text",
+            )
+        elif reader.value(node) is not None:
+            values[name] = (node.value, location)
+    return values
 
 
-class _Reader:
-    """Reads one file. Notes problems as it goes; `_reject` ends the reading."""
+class _ProjectReader(DocumentReader):
+    """Reads an MLproject file."""
 
     def __init__(self, path: str, directory: str) -> None:
+        super().__init__(path)
         self.directory = directory
-        self.source = Source(path, "")
-        self.problems: list[Problem] = []
-        self.entry_point: str | None = None
-        self.constructor: Any = None
 
     def read(self) -> Loaded:
-        try:
-            self.source = Source(self.source.path, self._text())
-            project = self._project(self._document())
-        except _Rejected:
-            project = None
-        except yaml.YAMLError as error:  # a tag that fits neither its value nor its place
-            with contextlib.suppress(_Rejected):
-                self._reject_yaml(error)
-            project = None
-        return Loaded(project, tuple(self.problems), self.source.text)
-
-    def read_values(self) -> dict[str, tuple[str, Location]]:
-        values: dict[str, tuple[str, Location]] = {}
-        try:
-            self.source = Source(self.source.path, self._text())
-            root = self._document()
-            entries = (
-                {} if root is None else self.require_mapping(root, "a file of parameters", "'name: value'")
-            )
-        except _Rejected:
-            return values
-        for name, (_, node) in entries.items():
-            location = self.source.at_mark(node.start_mark)
-            if not isinstance(node, yaml.ScalarNode):
-                self.note(
-                    "wrong-structure",
-                    f"the value of '{name}' must be a single value, not {_kind(node)}",
-                    location,
-                    hint="write it in quotes, as one text",
-                )
-            elif self.value(node) is not None:
-                values[name] = (node.value, location)
-        return values
-
-    # --- problems -------------------------------------------------------------------------------------------
-
-    def note(
-        self,
-        code: str,
-        message: str,
-        location: Location,
-        *,
-        level: Level = Level.ERROR,
-        hint: str | None = None,
-    ) -> None:
-        self.problems.append(Problem(code, message, location, level, hint, self.entry_point))
-
-    def reject(self, code: str, message: str, location: Location, hint: str | None = None) -> NoReturn:
-        self.entry_point = None  # it concerns the whole file
-        self.note(code, message, location, hint=hint)
-        raise _Rejected
-
-    # --- text and YAML --------------------------------------------------------------------------------------
-
-    def _text(self) -> str:
-        path = self.source.path
-        try:
-            with open(path, "rb") as file:
-                data = file.read()
-        except OSError as error:
-            self.reject("unreadable-file", f"cannot read the file: {error.strerror}", Location(path))
-        try:
-            text = data.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            line = data.count(b"\n", 0, error.start) + 1
-            column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1
-            self.reject(
-                "not-utf-8",
-                f"the file is not UTF-8: byte 0x{data[error.start]:02x}",
-                Location(path, line, column),
-                "save it as UTF-8",
-            )
-        return text.replace("\r\n", "\n").replace("\r", "\n")
-
-    def _document(self) -> Any:
-        """Return the root node of the document; its scalars are constructible with `self.constructor`."""
-        text = self.source.text
-        fast = yaml.SafeLoader if _needs_python_parser(text) else _FAST_LOADER
-        try:
-            return self._compose(text, fast)
-        except yaml.YAMLError:
-            # The two parsers differ in rare cases, and MLflow uses the Python one: it has the last word.
+        """Return the project, None if the file is rejected."""
+        project = None
+        with contextlib.suppress(Rejected):
+            root = self.root()
             try:
-                return self._compose(text, yaml.SafeLoader)
-            except yaml.YAMLError as error:
-                self._reject_yaml(error)
-        except RecursionError:
-            self.reject("invalid-yaml", "the YAML is nested too deeply", Location(self.source.path))
-
-    def _compose(self, text: str, loader_class: Any) -> Any:
-        self.constructor = loader_class(text)
-        root = self.constructor.get_single_node()
-        if root is not None:
-            duplicates = list(_duplicate_keys(root))
-            self._construct(root)
-            for key in duplicates:
-                self.note(
-                    "duplicate-key",
-                    f"the key '{key.value}' is written twice; only the last one counts",
-                    self.source.at_mark(key.start_mark),
-                    level=Level.WARNING,
-                )
-        return root
-
-    def _construct(self, root: Any) -> None:
-        """Construct the values of the whole document, which finds what only the constructor refuses.
-
-        Beside YAML errors, such as for a `!!python/object` tag, it lets through those of Python's own types: there
-        is no date 2021-02-30.
-        """
-        try:
-            self.constructor.construct_document(root)
-        except (yaml.YAMLError, RecursionError):
-            raise
-        except Exception as error:
-            for node in _scalars(root):
-                try:
-                    self.constructor.construct_object(node)
-                except Exception:
-                    self.reject(
-                        "invalid-yaml",
-                        f"YAML cannot read the value '{node.value}': {error}",
-                        self.source.at_mark(node.start_mark),
-                        "write it in quotes",
-                    )
-            self.reject("invalid-yaml", f"invalid YAML: {error}", Location(self.source.path))
-
-    def _reject_yaml(self, error: yaml.YAMLError) -> NoReturn:
-        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-        location = self.source.at_mark(mark) if mark else Location(self.source.path)
-        message = getattr(error, "problem", None) or str(error)
-        context = getattr(error, "context", None)
-        hint = None
-        if "'\\t'" in message:
-            hint = "YAML does not allow tabs for indentation: use spaces"
-        elif "but got '{'" in message:
-            hint = "put a text that holds braces in quotes"
-        elif "another document" in message or "single document" in (context or ""):
-            hint = "the file must hold one YAML document: remove the second '---'"
-        self.reject(
-            "invalid-yaml", f"invalid YAML: {message}" + (f", {context}" if context else ""), location, hint
-        )
-
-    def value(self, node: Any) -> Any:
-        """Return the Python value of a node."""
-        return self.constructor.construct_object(node, deep=True)
-
-    def text_of(self, node: Any) -> str | None:
-        """Return a node's value as text, None for null; too large a value is noted and becomes an empty text."""
-        if _is_huge(node):
-            self.note(
-                "default-too-large",
-                "this value is too large, or refers to itself",
-                self.source.at_mark(node.start_mark),
-            )
-            return ""
-        value = self.value(node)
-        return None if value is None else str(value)
-
-    def mapping(self, node: Any) -> dict[str, tuple[Any, Any]]:
-        """Return `{key: (key node, value node)}`; a later key overrides an earlier one."""
-        entries: dict[str, tuple[Any, Any]] = {}
-        for key, value in node.value:
-            name = self.value(key)
-            if not isinstance(name, str):
-                self.note(
-                    "key-is-not-text",
-                    f"YAML reads the name '{self.source.raw(key)}' as {name!r}",
-                    self.source.at_mark(key.start_mark),
-                    level=Level.WARNING,
-                    hint=f"write it in quotes: '{self.source.raw(key)}'",
-                )
-            entries[str(name)] = (key, value)
-        return entries
-
-    def require_mapping(self, node: Any, what: str, example: str) -> dict[str, tuple[Any, Any]]:
-        if not isinstance(node, yaml.MappingNode):
-            self.reject(
-                "wrong-structure",
-                f"{what} must be a mapping, not {_kind(node)}",
-                self.source.at_mark(node.start_mark),
-                f"write {example}",
-            )
-        return self.mapping(node)
-
-    def unknown_keys(self, entries: Mapping[str, tuple[Any, Any]], known: tuple[str, ...], what: str) -> None:
-        for name, (key, _) in entries.items():
-            if name in known:
-                continue
-            first = name.replace(":", " ").split(" ", 1)[0]
-            if first in known and first != name:
-                hint: str | None = f"write '{first}: …' with a blank after the colon"
-                message = f"'{name}' is read as one key, so '{first}' is lost"
-            else:
-                hint = did_you_mean(name, known)
-                message = f"unknown key '{name}' in {what}"
-            self.note(
-                "unknown-key", message, self.source.at_mark(key.start_mark), level=Level.WARNING, hint=hint
-            )
-
-    # --- the parts of the file ------------------------------------------------------------------------------
+                project = self._project(root)
+            except yaml.YAMLError as error:  # a tag that fits neither its value nor its place
+                self.reject_yaml(error)
+        return Loaded(project, tuple(self.problems), self.source.text)
 
     def _project(self, root: Any) -> Project:
         path = self.source.path
@@ -421,7 +235,7 @@ class _Reader:
         elif not (isinstance(command_node, yaml.ScalarNode) and isinstance(self.value(command_node), str)):
             self.note(
                 "wrong-structure",
-                f"the command of '{name}' must be text, not {_kind(command_node)}",
+                f"the command of '{name}' must be text, not {kind_of(command_node)}",
                 source.at_mark(command_node.start_mark),
                 hint="write it in quotes, or as a block after 'command: >'",
             )
@@ -446,7 +260,7 @@ class _Reader:
             hint = "a type: 'string', 'float', 'path' or 'uri', or '{type: …, default: …}'"
             self.reject(
                 "wrong-structure",
-                f"{what} must be a type or a mapping, not {_kind(node)}",
+                f"{what} must be a type or a mapping, not {kind_of(node)}",
                 location,
                 f"write {hint}",
             )
@@ -509,27 +323,27 @@ class _Reader:
                 hint=f"write '{written}' in quotes to keep it, or {default} to say what is meant",
             )
 
-    def _description(self, entries: Mapping[str, tuple[Any, Any]]) -> str | None:
+    def _description(self, entries: Entries) -> str | None:
         if "description" not in entries:
             return None
         text = self.text_of(entries["description"][1])
         return " ".join(text.split()) if text else None
 
-    def _choices(self, name: str, entries: Mapping[str, tuple[Any, Any]]) -> tuple[str, ...]:
+    def _choices(self, name: str, entries: Entries) -> tuple[str, ...]:
         if "choices" not in entries:
             return ()
         node = entries["choices"][1]
         if not isinstance(node, yaml.SequenceNode) or not node.value:
             self.note(
                 "wrong-structure",
-                f"'choices' of '{name}' must be a list of values, not {_kind(node)}",
+                f"'choices' of '{name}' must be a list of values, not {kind_of(node)}",
                 self.source.at_mark(node.start_mark),
                 hint="write choices: [one, two]",
             )
             return ()
         return tuple(self.text_of(item) or "" for item in node.value)
 
-    def _environment(self, top: Mapping[str, tuple[Any, Any]]) -> Environment | None:
+    def _environment(self, top: Entries) -> Environment | None:
         present = [kind for kind in _ENVIRONMENTS if kind in top]
         if len(present) > 1:
             self.reject(
@@ -545,7 +359,7 @@ class _Reader:
         reference = self.value(node)
         location = self.source.at_mark(node.start_mark)
         if not isinstance(reference, str):
-            self.reject("wrong-structure", f"'{kind}' must name a file, not {_kind(node)}", location)
+            self.reject("wrong-structure", f"'{kind}' must name a file, not {kind_of(node)}", location)
         if not os.path.exists(os.path.join(self.directory, reference)):
             self.reject("no-environment-file", f"the {kind} file '{reference}' does not exist", location)
         return Environment(kind, reference)
@@ -571,7 +385,7 @@ class _Reader:
                 )
         return str(image)
 
-    def _databricks(self, top: Mapping[str, tuple[Any, Any]], entry_points: Mapping[str, EntryPoint]) -> None:
+    def _databricks(self, top: Entries, entry_points: Mapping[str, EntryPoint]) -> None:
         """Reject what MLflow's loader rejects in a `databricks_spark_job`, and warn: it needs Databricks."""
         key, node = top["databricks_spark_job"]
         job = self.value(node)
@@ -580,7 +394,7 @@ class _Reader:
             return
         if not isinstance(job, dict):
             self.reject(
-                "wrong-structure", f"'databricks_spark_job' must be a mapping, not {_kind(node)}", location
+                "wrong-structure", f"'databricks_spark_job' must be a mapping, not {kind_of(node)}", location
             )
         if (job.get("python_file") is None) == (not entry_points):
             self.reject(
@@ -601,78 +415,3 @@ class _Reader:
             location,
             level=Level.WARNING,
         )
-
-
-def _needs_python_parser(text: str) -> bool:
-    """Return whether libyaml would not read `text` as the Python parser, MLflow's, does.
-
-    It accepts tabs, and comments behind `>` and `|`, in places where the other does not, and it crashes on deep
-    nesting.
-    """
-    return (
-        any(trap in text for trap in ("\t", ">#", "|#"))
-        or len(text) > _LONG_TEXT
-        or sum(map(text.count, ("[", "{", "- ", "? "))) > _DEEP_NESTING
-    )
-
-
-def _kind(node: Any) -> str:
-    """Name what a node is, in the words of a person."""
-    if isinstance(node, yaml.SequenceNode):
-        return "a list"
-    if isinstance(node, yaml.MappingNode):
-        return "a mapping"
-    if node.tag == "tag:yaml.org,2002:null":
-        return "empty"
-    return f"'{node.value}'" if len(node.value) <= 40 else f"the text '{node.value[:40]}…'"
-
-
-def _nodes(root: Any) -> Iterator[Any]:
-    """Yield every node below `root` once, aliases included."""
-    stack, visited = [root], set()
-    while stack:
-        node = stack.pop()
-        if id(node) in visited:
-            continue
-        visited.add(id(node))
-        yield node
-        if isinstance(node, yaml.SequenceNode):
-            stack.extend(node.value)
-        elif isinstance(node, yaml.MappingNode):
-            for pair in node.value:
-                stack.extend(pair)
-
-
-def _scalars(root: Any) -> Iterator[Any]:
-    return (node for node in _nodes(root) if isinstance(node, yaml.ScalarNode))
-
-
-def _duplicate_keys(root: Any) -> Iterator[Any]:
-    """Yield each key node that repeats an earlier key of its mapping."""
-    for node in _nodes(root):
-        if not isinstance(node, yaml.MappingNode):
-            continue
-        seen = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
-                if (key.tag, key.value) in seen:
-                    yield key
-                seen.add((key.tag, key.value))
-
-
-def _is_huge(node: Any) -> bool:
-    """Return whether a node has more than `_LARGEST_DEFAULT` nodes with its aliases expanded, or is recursive."""
-    if isinstance(node, yaml.ScalarNode):
-        return False
-    count, stack = 0, [node]
-    while stack:
-        count += 1
-        if count > _LARGEST_DEFAULT:
-            return True
-        current = stack.pop()
-        if isinstance(current, yaml.SequenceNode):
-            stack.extend(current.value)
-        elif isinstance(current, yaml.MappingNode):
-            for pair in current.value:
-                stack.extend(pair)
-    return False

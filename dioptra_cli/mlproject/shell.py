@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from itertools import pairwise
+from typing import NamedTuple
 
 from dioptra_cli.mlproject.template import Fault, Literal, Placeholder, Template
 
@@ -54,8 +54,7 @@ class Before(Enum):
     SIGN = auto()  # + or - in arithmetic
 
 
-@dataclass(frozen=True)
-class Slot:
+class Slot(NamedTuple):
     """The place of one placeholder, as the shell sees it.
 
     Attributes:
@@ -75,8 +74,7 @@ class Slot:
     mangled: str = ""
 
 
-@dataclass(frozen=True)
-class HereDocument:
+class HereDocument(NamedTuple):
     """The body of a here-document that holds placeholders.
 
     Attributes:
@@ -92,8 +90,7 @@ class HereDocument:
     lines: tuple[tuple[str | int, ...], ...]
 
 
-@dataclass(frozen=True)
-class ShellReading:
+class ShellReading(NamedTuple):
     """A command as the shell reads it.
 
     Attributes:
@@ -114,7 +111,7 @@ class ShellReading:
 def read_shell(template: Template) -> ShellReading:
     """Find out how bash reads the place of each placeholder. Never raises."""
     findings = _Findings(template)
-    reader = _Reader(template.text, range(len(template.text)), findings)
+    reader = _Reader(findings.text, range(len(findings.text)), findings)
     end, no_end = None, "its shell syntax is not understood"
     try:
         reader.commands("")
@@ -131,17 +128,21 @@ def read_shell(template: Template) -> ShellReading:
 
 
 _FAULTS = {
-    "placeholder-after-dollar": (
-        "the shell would take '$' and the value for a variable or a command",
-        "write ${{%(name)s}} for a shell variable, or \\${%(name)s} for a dollar and the value",
-    ),
     "placeholder-after-backslash": (
         "the backslash would take the value's first character for its own",
         "double the backslash, or take it away",
     ),
+    "placeholder-after-dollar": (
+        "the shell would take '$' and the value for a variable or a command",
+        "write ${{%(name)s}} for a shell variable, or \\${%(name)s} for a dollar and the value",
+    ),
     "placeholder-after-tilde": (
         "the value would decide whose home directory '~' stands for",
         "put a slash between them, or quote the '~'",
+    ),
+    "placeholder-as-format": (
+        "'printf' could take the value for its option -v, which evaluates the next word",
+        "write printf '%%s' {%(name)s}",
     ),
     "placeholder-as-name": (
         "%(by)s would take the value for the name of a variable and evaluate it",
@@ -204,6 +205,7 @@ _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)(?:\[[^]]*\])?\+?=", re.ASCII)
 _ASSIGNMENT_TO_VALUE = re.compile(r"\w*\0[\w\0]*(?:\[[^]]*\])?\+?=", re.ASCII)
 _DESCRIPTOR = re.compile(r"\d+|\{[A-Za-z_]\w*\}", re.ASCII)
+_BLANKS = re.compile(r"(?:[ \t]|\\\n)+")
 _LITERAL_RUN = re.compile(r"[^ \t\n|&;()<>\\\0'\"`$\[]+")
 _TILDE_PREFIX = re.compile(r"(?:^|[:=])~[^/:=]*$")
 _DEFAULT_OPERATOR = re.compile(r"([A-Za-z_]\w*|[0-9]+):?([-=+?])", re.ASCII)
@@ -228,14 +230,16 @@ class _Findings:
 
     def __init__(self, template: Template) -> None:
         self.template = template
-        indices = [match.start() for match in re.finditer("\0", template.text)]
+        self.text = template.text
+        self.placeholders = template.placeholders
+        indices = [match.start() for match in re.finditer("\0", self.text)]
         self.numbers = {index: number for number, index in enumerate(indices)}
         self.slots: dict[int, Slot] = {}
         self.documents: list[HereDocument] = []
         self.faults: dict[int, Fault] = {}
 
     def placeholder(self, index: int) -> Placeholder:
-        return self.template.placeholders[self.numbers[index]]
+        return self.placeholders[self.numbers[index]]
 
     def note_fault(self, index: int, code: str, message: str, hint: str | None = None) -> None:
         """Note the first fault at `index`."""
@@ -260,13 +264,13 @@ class _Findings:
             slot = self.slots.get(index)
             if slot and slot.context is Context.BARE:
                 both = plain if slot.plain in (Plain.ANY, plain) else Plain.NONE
-                self.slots[index] = replace(slot, plain=both)
+                self.slots[index] = slot._replace(plain=both)
 
     def mangle(self, known: int, chars: str, but: Context | None = None) -> None:
         """Note that bash mangles `chars` in all slots after the first `known`, save those of one context."""
         for index, slot in list(self.slots.items())[known:]:
             if slot.context is not but:
-                self.slots[index] = replace(slot, mangled=slot.mangled + chars)
+                self.slots[index] = slot._replace(mangled=slot.mangled + chars)
 
 
 class _Stage(Enum):
@@ -278,8 +282,7 @@ class _Stage(Enum):
     CLOSED = auto()  # `fi`, `)` and the like
 
 
-@dataclass(frozen=True)
-class _Word:
+class _Word(NamedTuple):
     """One word of the shell.
 
     Attributes:
@@ -299,13 +302,21 @@ class _Word:
         return "\0" not in self.text and _OPAQUE not in self.text
 
 
-@dataclass
 class _Command:
     """The simple command that is being read."""
 
-    stage: _Stage = _Stage.START
-    words: list[_Word] = field(default_factory=list)
-    loop_variable: str = ""
+    def __init__(self) -> None:
+        self.stage = _Stage.START
+        self.words: list[_Word] = []
+        self.name = ""
+        self.loop_variable = ""
+
+    def add(self, word: _Word) -> None:
+        self.words.append(word)
+        if self.stage is _Stage.START or self.name in ("", "builtin", "command"):
+            resolved = self.resolved()
+            self.name = resolved[0].text if resolved and resolved[0].is_literal else ""
+            self.stage = _Stage.ARGUMENTS
 
     def resolved(self) -> list[_Word]:
         """Return the words from the name of what runs on: `builtin` and `command` run their first argument."""
@@ -316,14 +327,8 @@ class _Command:
                 words = words[1:]
         return words
 
-    @property
-    def name(self) -> str:
-        words = self.resolved()
-        return words[0].text if words and words[0].is_literal else ""
 
-
-@dataclass(frozen=True)
-class _Pending:
+class _Pending(NamedTuple):
     """A here-document whose body has not been reached."""
 
     delimiter: str
@@ -371,10 +376,14 @@ class _Reader:
 
     def peek(self) -> str:
         """Return the next character, or "" at the end. A line that ends in a backslash goes on in the next."""
-        while self.text.startswith("\\\n", self.at):
+        char = self.text[self.at : self.at + 1]
+        while char == "\\":
+            following = self.text[self.at + 1 : self.at + 2]
+            if following != "\n":
+                return char if following else ""
             self.at += 2
-        char = self.raw()
-        return "" if char == "\\" and self.at + 1 == len(self.text) else char
+            char = self.text[self.at : self.at + 1]
+        return char
 
     def raw(self) -> str:
         """Return the next character as it stands, or "" at the end."""
@@ -404,8 +413,7 @@ class _Reader:
         return match is not None
 
     def blanks(self) -> None:
-        while (char := self.peek()) and char in " \t":
-            self.at += 1
+        self.match(_BLANKS)
 
     def linebreaks(self) -> None:
         """Step over blanks, ends of lines and comments."""
@@ -463,17 +471,17 @@ class _Reader:
         while not ended_by_esac:
             self.blanks()
             char = self.peek()
-            if char == "":
+            if char not in "#\n();&|<>" or self.ahead("<(", ">("):
+                ended_by_esac = self.word_of(command)
+                if ended_by_esac and until != "esac":
+                    raise self.unclear("'esac' without 'case'")
+            elif char == "":
                 if until:
                     raise self.unclear(f"the command ends before its '{until}'")
                 break
-            if char == "#":
+            elif char == "#":
                 self.comment()
                 self.note_no_end("it ends with a comment")
-            elif char == "\n":
-                self.finish(command)
-                command = _Command()
-                self.newline()
             elif char == "(":
                 self.parenthesis(command)
             elif char == ")":
@@ -481,24 +489,23 @@ class _Reader:
                     raise self.unclear("')' without a '('")
                 self.at += 1
                 break
+            elif char in "<>" or self.ahead("&>"):
+                self.redirection()
+                self.note_end(command)
             elif self.ahead(";;", ";&"):
                 if until != "esac":
                     raise self.unclear("';;' outside of 'case'")
                 self.at += 2
                 self.accept("&")
                 break
-            elif self.ahead("<(", ">(") or not self.ahead("&>", *";&|<>"):
-                ended_by_esac = self.word_of(command)
-                if ended_by_esac and until != "esac":
-                    raise self.unclear("'esac' without 'case'")
-            elif self.ahead("&>", "<", ">"):
-                self.redirection()
-                self.note_end(command)
             else:
                 self.finish(command)
                 command = _Command()
-                operator = next(operator for operator in _OPERATORS if self.accept(operator))
-                self.note_no_end(f"it ends with '{operator}'")
+                if char == "\n":
+                    self.newline()
+                else:
+                    operator = next(operator for operator in _OPERATORS if self.accept(operator))
+                    self.note_no_end(f"it ends with '{operator}'")
         self.finish(command)
         if until == "" and self.pending:
             self.note_no_end("it ends where a here-document should begin")
@@ -550,8 +557,7 @@ class _Reader:
             if command.stage is _Stage.START:
                 only_letters = re.fullmatch(r"[A-Za-z\0]{2,}", word.outline)
                 self.findings.restrict(word.direct, Plain.NONE if only_letters else Plain.COMMAND)
-                command.stage = _Stage.ARGUMENTS
-            command.words.append(word)
+            command.add(word)
         if command.name != ":":
             self.findings.reject(word.split, "placeholder-split")
         self.note_end(command)
@@ -595,11 +601,11 @@ class _Reader:
                     self.assigned(match[1], word.direct)
                 else:
                     self.findings.reject(word.direct, "placeholder-as-name", f"'{name}'")
-        elif name == "printf" and arguments and arguments[0].text.startswith(("-v", "\0")):
-            suspects = arguments[: 2 if arguments[0].text.startswith("-v") else 1]
-            self.findings.reject(
-                [i for word in suspects for i in word.direct], "placeholder-as-name", "'printf -v'"
-            )
+        elif name == "printf" and arguments and arguments[0].text.startswith("\0"):
+            self.findings.reject(arguments[0].direct, "placeholder-as-format")
+        elif name == "printf" and arguments and arguments[0].text.startswith("-v"):
+            named = [index for word in arguments[:2] for index in word.direct]
+            self.findings.reject(named, "placeholder-as-name", "'printf -v'")
         elif name in ("test", "["):
             for operator, operand in pairwise(arguments):
                 if operator.text in ("-v", "-R") or (operator.text == "\0" and operand.text.startswith("\0")):
@@ -735,8 +741,8 @@ class _Reader:
         """Take an operand of `-eq` and the like as the arithmetic that it is, even in quotes."""
         if operand.text == "\0" and len(operand.direct) == 1 and not operand.split:
             slot = self.findings.slots[operand.direct[0]]
-            self.findings.slots[operand.direct[0]] = replace(
-                slot, context=Context.ARITHMETIC, before=Before.NOTHING
+            self.findings.slots[operand.direct[0]] = slot._replace(
+                context=Context.ARITHMETIC, before=Before.NOTHING
             )
         else:
             self.findings.reject(operand.direct, "placeholder-in-arithmetic")
@@ -1092,7 +1098,7 @@ class _Reader:
                 if not is_bare:
                     # Even here bash looks for the ends of '…' and <(…), and would keep a backslash.
                     self.findings.mangle(len(self.findings.slots) - 1, "'<>(")
-                elif "IFS" in self.findings.template.text:
+                elif "IFS" in self.findings.text:
                     self.findings.restrict([index], Plain.NONE)
                 continue
             self.at += 1

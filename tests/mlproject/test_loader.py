@@ -145,6 +145,7 @@ REJECTED: dict[str, tuple[str | bytes, int]] = {
     "comment behind a block sign": ("entry_points: {}\nx: >#c\n  a\n", 2),
     "unhashable key": ("? [a]\n: b\nentry_points: {}\n", 1),
     "latin-1": ("entry_points: {}\nname: caf\xe9\n".encode("latin-1"), 2),
+    "databricks a text": ("databricks_spark_job: x\nentry_points: {}\n", 1),
     "databricks with both": (
         "databricks_spark_job: {python_file: x}\nentry_points: {main: {command: x}}\n",
         1,

@@ -2,7 +2,7 @@
 
     CACHE/s3/bucket/train.csv-0f3a…/20250131T104512.481516234/train.csv   one copy
     CACHE/s3/bucket/train.csv-0f3a…/20250131T104512.481516234.json        its manifest
-    CACHE/.incomplete/0f3a…/                                              a download under way
+    CACHE/.incomplete/0f3a…/files/                                        a download under way
     CACHE/.incomplete/0f3a….lock                                          held by whom it belongs to
 
 A copy is written below `.incomplete` and renamed when whole; its manifest follows, and only with it the copy
@@ -30,7 +30,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,24 +91,28 @@ class Entry:
         self._uri = uri
         self._directory = directory
         self._lock = os.path.join(incomplete, key + _LOCK)
-        self.incomplete = os.path.join(incomplete, key)
+        self._aside = os.path.join(incomplete, key)
+        self.incomplete = os.path.join(self._aside, "files")
 
     @contextmanager
-    def locked(self, wait: Callable[[float], None]) -> Iterator[None]:
+    def locked(self, waiting: AbstractContextManager[Callable[[float], None]]) -> Iterator[None]:
         """Hold the lock of this URI for a block; `self.incomplete` is an empty directory in it.
 
         Args:
-            wait: Sleeps for so many seconds. What it raises ends the waiting.
+            waiting: Entered if another holds it. Gives what sleeps for so many seconds, and may raise.
         """
         os.makedirs(os.path.dirname(self._lock), exist_ok=True)
-        while (lock := _acquire(self._lock)) is None:
-            wait(_BETWEEN_LOOKS)
+        lock = _acquire(self._lock)
+        if lock is None:
+            with waiting as wait:
+                while (lock := _acquire(self._lock)) is None:
+                    wait(_BETWEEN_LOOKS)
         try:
-            shutil.rmtree(self.incomplete, ignore_errors=True)
-            os.mkdir(self.incomplete)
+            shutil.rmtree(self._aside, ignore_errors=True)
+            os.makedirs(self.incomplete)
             yield
         finally:
-            shutil.rmtree(self.incomplete, ignore_errors=True)
+            shutil.rmtree(self._aside, ignore_errors=True)
             _release(lock, self._lock)
 
     def current(self) -> Known | None:
@@ -124,22 +128,23 @@ class Entry:
 
     def add(self, fetched: Fetched) -> str:
         """Make what lies in `self.incomplete` a copy; return its path."""
-        seconds, rest = divmod(time.time_ns(), 1_000_000_000)
-        stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(seconds))
-        copy = os.path.join(self._directory, f"{stamp}.{rest:09d}")
-        os.makedirs(copy)
-        path = os.path.join(copy, fetched.name)
-        os.rename(os.path.join(self.incomplete, fetched.name), path)
+        whole = os.path.join(self.incomplete, fetched.name)
         manifest = {
             "uri": shown(self._uri),
             "name": fetched.name,
             "version": fetched.version,
             "members": dict(fetched.members),
-            "files": _snapshot(path),
+            "files": _snapshot(whole),
         }
-        aside = os.path.join(self.incomplete, "manifest")
+        aside = os.path.join(self._aside, "manifest")
         with open(aside, "w", encoding="utf-8") as file:
             json.dump(manifest, file)
+        seconds, rest = divmod(time.time_ns(), 1_000_000_000)
+        stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(seconds))
+        copy = os.path.join(self._directory, f"{stamp}.{rest:09d}")
+        os.makedirs(copy)
+        path = os.path.join(copy, fetched.name)
+        os.rename(whole, path)
         os.rename(aside, copy + _MANIFEST)
         return path
 
@@ -214,10 +219,10 @@ def _plain(text: str) -> str:
 def _read(manifest: str) -> Mapping[str, Any] | None:
     try:
         with open(manifest, encoding="utf-8") as file:
-            found: Mapping[str, Any] = json.load(file)
+            found: dict[str, Any] = json.load(file)
     except (FileNotFoundError, ValueError):
         return None
-    return found
+    return found if {"name", "version", "members", "files"} <= found.keys() else None
 
 
 def _snapshot(path: str) -> dict[str, list[int]] | None:

@@ -11,8 +11,9 @@ import os
 import shutil
 import threading
 from collections import deque
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from dioptra_cli.errors import DioptraError, DownloadError, Problem
 from dioptra_cli.execution.downloads.cache import Cache, Held
@@ -49,12 +50,12 @@ class Downloads:
     """
 
     paths: Mapping[str, str]
-    _held: tuple[Held, ...] = ()
+    _held: list[Held] = field(default_factory=list, repr=False)
 
     def close(self) -> None:
         """Say that the copies are no longer used."""
-        for held in self._held:
-            held.release()
+        while self._held:
+            self._held.pop().release()
 
     def __enter__(self) -> Downloads:
         return self
@@ -76,9 +77,9 @@ def fetch_all(
     | prefix                     | those of all objects below it                                       |
     | http, https                | ETag, or Last-Modified and Content-Length; fetched again without    |
     | ftp, sftp, hdfs            | size and time; fetched again where the server does not tell times   |
-    | `models:/`                 | that of its files; those of a model version never change            |
-    | `runs:/`                   | that of its files; behind a proxying server they have none          |
-    | `dbfs:/`, `mlflow-artifacts:/` | none: fetched again each time                                   |
+    | `models:/`                 | that of its files; those of a finished model never change           |
+    | `runs:/`                   | that of its files; those that a tracking server hands out have none |
+    | `dbfs:/` and the like      | none: fetched again each time                                       |
 
     Artifacts that lie on this machine are used where they lie.
 
@@ -99,8 +100,6 @@ def fetch_all(
         batch.wait()
     except BaseException:
         batch.interrupt()
-        batch.wait(settings.grace)
-        batch.abandon()
         raise
     return batch.result()
 
@@ -122,21 +121,24 @@ class _Batch:
         self._problems: dict[str, Problem] = {}
         self._defects: list[BaseException] = []
         self._running = 0
-        self._ended = threading.Condition()
+        self._changed = threading.Condition()
 
     def start(self) -> None:
         """Start the threads."""
         self._cache.remove_abandoned()
         for _ in range(min(len(self._uris), _MOST_AT_ONCE)):
-            with self._ended:
+            with self._changed:
                 self._running += 1
             # A daemon: one that waits for a name server cannot be woken, and must not keep the process.
             threading.Thread(target=self._work, name="download", daemon=True).start()
 
-    def wait(self, seconds: float | None = None) -> None:
-        """Wait until the threads have ended; `Thread.join` fails after an interrupt before Python 3.13."""
-        with self._ended:
-            self._ended.wait_for(lambda: self._running == 0, seconds)
+    def wait(self) -> None:
+        """Wait until the threads have ended. After a failure the others may ask their servers for a while."""
+        with self._changed:  # `Thread.join` does not survive an interrupt before Python 3.13
+            self._changed.wait_for(lambda: not self._running or self._copying.cancelled)
+            if not self._changed.wait_for(lambda: not self._running, self._settings.grace):
+                self._asking.cancel()
+            self._changed.wait_for(lambda: not self._running)
 
     def _work(self) -> None:
         """Download one URI after the other. Runs in each thread."""
@@ -146,9 +148,9 @@ class _Batch:
             except IndexError:
                 break
             self._fetch(uri)
-        with self._ended:
+        with self._changed:
             self._running -= 1
-            self._ended.notify_all()
+            self._changed.notify_all()
 
     def _fetch(self, uri: str) -> None:
         """Download one URI, or note why not. Raises nothing."""
@@ -164,31 +166,28 @@ class _Batch:
         except BaseException as error:  # a defect of ours belongs to the thread that waits
             self._defects.append(error)
         self._copying.cancel()
+        with self._changed:
+            self._changed.notify_all()
 
     def interrupt(self) -> None:
-        """Have the threads stop as soon as they can."""
+        """Have the threads stop, and leave nothing behind, also of one that does not come to its end in time."""
         self._queue.clear()
         self._asking.cancel()
         self._copying.cancel()
-
-    def abandon(self) -> None:
-        """Leave nothing behind, also of a thread that does not come to its end."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._running, self._settings.grace)
         for directory in tuple(self._unfinished):
             shutil.rmtree(directory, ignore_errors=True)
-        self._release()
+        Downloads({}, self._held).close()
 
     def result(self) -> Downloads:
         """Return the copies, or raise what went wrong."""
         if not self._problems and not self._defects:
-            return Downloads({uri: self._paths[uri] for uri in self._uris}, tuple(self._held))
-        self._release()
+            return Downloads({uri: self._paths[uri] for uri in self._uris}, self._held)
+        Downloads({}, self._held).close()
         if self._defects:
             raise self._defects[0]
         raise DownloadError(self._problems[uri] for uri in self._uris if uri in self._problems)
-
-    def _release(self) -> None:
-        for held in self._held:
-            held.release()
 
     def _local(self, uri: str) -> str:
         """Return where the copy of `uri` lies, downloaded if need be."""
@@ -217,7 +216,7 @@ class _Batch:
     def _copy(self, uri: str, fetch: Fetcher) -> str:
         """Return the path of a current copy in the cache, and hold it."""
         entry = self._cache.entry(uri)
-        with entry.locked(self._asking.wait):
+        with entry.locked(self._waiting(uri)):
             self._unfinished.add(entry.incomplete)
             try:
                 known = entry.current()
@@ -242,6 +241,15 @@ class _Batch:
                 self._unfinished.discard(entry.incomplete)
         return path
 
+    @contextmanager
+    def _waiting(self, uri: str) -> Iterator[Callable[[float], None]]:
+        """Show that another process is at it; yields what sleeps."""
+        task = self._progress.add(f"{shown(uri)}: another process is downloading it", None)
+        try:
+            yield self._copying.wait
+        finally:
+            self._progress.finish(task)
+
 
 def _fetcher(uri: str, fixed: bool) -> Fetcher:
     """Return what reads the scheme of `uri`. Each is imported when it is needed: most runs need none."""
@@ -262,15 +270,13 @@ def _fetcher(uri: str, fixed: bool) -> Fetcher:
         from dioptra_cli.execution.downloads import artifacts
 
         return functools.partial(artifacts.fetch, fixed=fixed)
-    raise Failure("unknown-scheme", f"'{scheme}' is no scheme that can be downloaded")
+    raise Failure("unknown-scheme", f"the scheme '{scheme}' is not known" if scheme else "it is no URI")
 
 
 def _of_the_disk(error: OSError) -> Failure:
-    where = error.filename or "the download directory"
+    where, reason = error.filename or "the download directory", error.strerror or str(error)
     if error.errno in _NO_ROOM:
-        return disk_full(f"{where}: {error.strerror}")
+        return disk_full(f"{where}: {reason}")
     return Failure(
-        "cache-unusable",
-        f"cannot write to {where}: {error.strerror}",
-        "choose another directory with --storage-dir",
+        "cache-unusable", f"cannot write to {where}: {reason}", "choose another directory with --storage-dir"
     )

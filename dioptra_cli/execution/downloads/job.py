@@ -72,7 +72,7 @@ class Settings:
         attempts: How often a request is made before a passing fault counts as final.
         backoff: Seconds to the second attempt; doubled for each further one.
         silence: Seconds without a byte after which a server counts as gone.
-        grace: Seconds that an interrupted download has to clean up by itself.
+        grace: Seconds that downloads have to come to their end after an interrupt, or the failure of another.
     """
 
     environ: Mapping[str, str]
@@ -134,9 +134,14 @@ class Cancellation:
             for wake in self._wakers:
                 wake()
 
+    @property
+    def cancelled(self) -> bool:
+        """Whether `cancel` was called."""
+        return self._event.is_set()
+
     def check(self) -> None:
         """Raise `Cancelled` after `cancel`."""
-        if self._event.is_set():
+        if self.cancelled:
             raise Cancelled
 
     def wait(self, seconds: float) -> None:
@@ -199,8 +204,8 @@ class Job:
         directory: An empty directory to put it in; it is removed if the job fails.
         known: What the cache has of it.
         asking: Cancelled when the user interrupts: nothing goes on.
-        copying: Cancelled when another download fails, too: no more bytes are copied. Servers are still
-            asked, so that everything that is missing is reported at once.
+        copying: Cancelled as soon as another download fails, too: no more bytes are copied. Servers are
+            still asked for a while, so that everything that is missing is reported at once.
     """
 
     uri: str

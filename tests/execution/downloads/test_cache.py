@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,6 +65,29 @@ def test_broken_manifest_is_not_believed(fetch: Fetch, uri: str) -> None:
     assert fetch.files() == [str(path.relative_to(fetch.cache))]
 
 
+def test_manifest_of_something_else_is_not_believed(fetch: Fetch, uri: str) -> None:
+    fetch.open(uri).close()
+    (manifest,) = fetch.cache.rglob("*.json")
+    manifest.write_text('{"name": "train.csv"}')
+    assert fetch(uri)[uri].read_bytes() == b"data"
+
+
+def test_closing_twice_does_no_harm(fetch: Fetch, uri: str) -> None:
+    downloads = fetch.open(uri)
+    downloads.close()
+    with open(downloads.paths[uri], "rb") as file:  # gets the number of the descriptor that was closed
+        downloads.close()
+        assert file.read() == b"data"
+
+
+@pytest.mark.parametrize("name", ["manifest", "files", "download.json", "a.lock"])
+def test_names_that_the_cache_uses_itself(web: WebServer, fetch: Fetch, name: str) -> None:
+    web.replies[f"/{name}"] = lambda exchange: exchange.whole(b"data", ETag='"1"')
+    uri = f"{web.url}/{name}"
+    assert fetch(uri)[uri].read_bytes() == b"data"
+    assert fetch(uri) == fetch(uri)
+
+
 def test_copy_without_manifest_does_not_count(fetch: Fetch, uri: str) -> None:
     fetch.open(uri).close()
     (manifest,) = fetch.cache.rglob("*.json")
@@ -84,7 +108,7 @@ def test_copies_in_use_are_all_kept_and_then_all_but_the_newest_removed(tmp_path
     entry = Cache(str(tmp_path)).entry("http://host/a")
     held = []
     for content in ("one", "two", "three"):
-        with entry.locked(lambda _: pytest.fail("nobody else has the lock")):
+        with entry.locked(nullcontext(lambda _: pytest.fail("nobody else has the lock"))):
             Path(entry.incomplete, "a").write_text(content)
             held.append(entry.hold(entry.add(Fetched("a", content))))
     assert [Path(copy.path).read_text() for copy in held] == ["one", "two", "three"]

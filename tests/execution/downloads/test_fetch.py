@@ -168,6 +168,30 @@ def test_failure_stops_what_is_being_copied_and_leaves_nothing(
     assert fetch.files() == []
 
 
+@pytest.mark.parametrize("path", ["/waits", "/bucket/waits"])
+def test_failure_does_not_wait_long_for_servers_that_do_not_answer(
+    web: WebServer, fetch: Fetch, path: str
+) -> None:
+    asked = threading.Event()
+
+    def wait(exchange: Exchange) -> None:
+        asked.set()
+        web.released.wait()
+        exchange.hang_up()
+
+    def fail(exchange: Exchange) -> None:
+        asked.wait()
+        exchange.whole(b"", 404)
+
+    web.replies.update({path: wait, "/fails": fail})
+    fetch.use(MLFLOW_S3_ENDPOINT_URL=web.url, AWS_ACCESS_KEY_ID="me", AWS_SECRET_ACCESS_KEY="secret")
+    fetch.configure(grace=0.1, silence=3600)  # it would take an hour
+    with pytest.raises(DownloadError) as raised:
+        fetch("s3://bucket/waits" if "bucket" in path else web.url + path, f"{web.url}/fails")
+    assert [problem.code for problem in raised.value.problems] == ["remote-not-found"]
+    assert fetch.files() == []
+
+
 def test_path_of_a_local_file_is_no_download(fetch: Fetch) -> None:
     with pytest.raises(DownloadError, match="cannot download /etc/hosts"):
         fetch("/etc/hosts")
@@ -293,7 +317,7 @@ def test_what_a_killed_process_leaves_is_removed_by_the_next(
 
 
 def test_two_processes_fetch_one_uri_once(web: WebServer, fetch: Fetch, start: Start) -> None:
-    asked_by_both = threading.Event()
+    waited_for = threading.Event()
 
     def reply(exchange: Exchange) -> None:
         if exchange.request.headers.get("If-None-Match") == '"1"':
@@ -301,19 +325,26 @@ def test_two_processes_fetch_one_uri_once(web: WebServer, fetch: Fetch, start: S
             return
         exchange.head(200, Content_Length=str(BIG), ETag='"1"')
         exchange.body(b"x" * (BIG // 2))
-        asked_by_both.wait()
+        waited_for.wait()
         exchange.body(b"x" * (BIG // 2))
 
     web.replies["/big"] = reply
-    processes = [start(f"{web.url}/big") for _ in range(2)]
+    uri = f"{web.url}/big"
+    process = start(uri)
     until(lambda: web.requests)
-    time.sleep(0.5)  # the second has time to begin, too; it must not ask the server meanwhile
-    asked_by_both.set()
-    paths = [answer_of(process) for process in processes]
-    assert paths[0] == paths[1]
-    assert [request.body for request in web.requests] == [BIG, 0]
-    (path,) = (Path(path) for path in paths[0])
+
+    class Waiting(RecordedProgress):
+        def add(self, name: str, total: int | None) -> int:
+            waited_for.set()  # lets the server send the rest to the other process
+            return super().add(name, total)
+
+    progress = Waiting()
+    path = fetch(uri, progress=progress)[uri]
+    assert [str(path)] == answer_of(process)
     assert path.read_bytes() == b"x" * BIG
+    assert [request.body for request in web.requests] == [BIG, 0]
+    assert progress.added == [(f"{uri}: another process is downloading it", None)]
+    assert progress.finished == [1]
     assert fetch.files() == [str(path.relative_to(fetch.cache))]
 
 
