@@ -20,6 +20,7 @@ from pathlib import Path
 
 PROJECT = "entry_points:\n  main:\n    parameters: {a: {type: float, default: 1}}\n    command: 'true {a}'\n"
 FILES = 1000
+MLFLOW_RUN = (sys.executable, "-m", "mlflow", "run", "project", "--env-manager", "local")
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,9 @@ def start_server(directory: Path, environ: dict[str, str]) -> tuple[subprocess.P
     raise SystemExit("the tracking server did not start")
 
 
-def calls(url: str) -> list[Call]:
+def calls() -> list[Call]:
+    """Return the calls that need no server; one that runs beside them would slow them down."""
     python, dioptra = sys.executable, [sys.executable, "-m", "dioptra_cli"]
-    mlflow = [python, "-m", "mlflow", "run", "project", "--env-manager", "local"]
     load = (
         "import yaml, glob\nfor f in glob.glob('many/*/MLproject'):\n"
         "    yaml.load(open(f).read(), Loader=yaml.CSafeLoader)"
@@ -90,13 +91,30 @@ def calls(url: str) -> list[Call]:
         Call("dioptra list", [*dioptra, "list-entry-points", "project"], "python -c 'import click, yaml'"),
         Call(load_many, [python, "-c", load]),
         Call(f"dioptra validate, {FILES} files", [*dioptra, "validate", *many], load_many, 2.0),
-        Call("mlflow run, sqlite", mlflow),
+        Call("mlflow run, sqlite", MLFLOW_RUN),
         Call("dioptra run, sqlite", [*dioptra, "run", "project"], "mlflow run, sqlite", 0.45),
-        Call("mlflow run, http", ["env", f"MLFLOW_TRACKING_URI={url}", *mlflow]),
-        Call(
-            "dioptra run, http", [*dioptra, "run", "project", "--tracking-uri", url], "mlflow run, http", 0.06
-        ),
     ]
+
+
+def calls_with_server(url: str) -> list[Call]:
+    """Return the calls that record on a tracking server."""
+    dioptra = [sys.executable, "-m", "dioptra_cli", "run", "project", "--tracking-uri", url]
+    return [
+        Call("mlflow run, http", ["env", f"MLFLOW_TRACKING_URI={url}", *MLFLOW_RUN]),
+        Call("dioptra run, http", dioptra, "mlflow run, http", 0.06),
+    ]
+
+
+def measure(
+    called: list[Call], rounds: int, directory: Path, environ: dict[str, str]
+) -> dict[str, list[float]]:
+    measured: dict[str, list[float]] = {}
+    for round_number in range(rounds + 1):  # the first warms the caches and makes the stores
+        for call in called:
+            took = seconds(call.argv, directory, environ)
+            if round_number:
+                measured.setdefault(call.name, []).append(took)
+    return measured
 
 
 def main() -> None:
@@ -112,15 +130,10 @@ def main() -> None:
         for name in ["project", *(f"many/{number}" for number in range(FILES))]:
             (directory / name).mkdir(parents=True)
             (directory / name / "MLproject").write_text(PROJECT)
+        report(measure(calls(), rounds, directory, environ), calls())
         server, url = start_server(directory, environ)
         try:
-            measured: dict[str, list[float]] = {}
-            for round_number in range(rounds + 1):  # the first warms the caches and makes the stores
-                for call in calls(url):
-                    took = seconds(call.argv, directory, environ)
-                    if round_number:
-                        measured.setdefault(call.name, []).append(took)
-            report(measured, calls(url))
+            report(measure(calls_with_server(url), rounds, directory, environ), calls_with_server(url))
         finally:
             os.killpg(server.pid, 15)
             server.wait()

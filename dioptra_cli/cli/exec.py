@@ -74,13 +74,14 @@ def _exec(options: _Options, words: list[str]) -> None:
         settings = job.job_settings(options, base, project.directory, caller)
         named = options.tracking_uri or base.get(environment.TRACKING_URI)
         tracking_uri = uris.absolute(named, caller) if named else default_uri(caller)
-        copies = job.fetch(
-            job.remote_plugins(settings),
+        remote = job.remote_plugins(settings)
+        with job.downloaded(
+            remote,
             storage_directory=options.storage_dir,
             tracking_uri=tracking_uri,
             base=base,
             caller=caller,
-        )
-        settings = job.with_local_plugins(settings, copies.paths)
+        ) as copies:
+            settings = job.with_local_plugins(settings, copies)
     added = environment.additions(base, settings, tracking_uri=tracking_uri)
     replace_process(words, cwd=project.directory, env=environment.merged(base, added))

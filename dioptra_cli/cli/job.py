@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -12,10 +13,8 @@ from dioptra_cli.cli.options import require_pairs
 from dioptra_cli.errors import Problem, UsageError
 from dioptra_cli.execution import directories as locations
 from dioptra_cli.execution import environment
-from dioptra_cli.execution.downloads import Downloads, Settings, fetch_all
 from dioptra_cli.execution.environment import JobSettings
 from dioptra_cli.parameters.uris import REMOTE_SCHEMES, scheme_of
-from dioptra_cli.tracking.artifacts import MlflowArtifacts
 
 
 class JobOptions(Protocol):
@@ -69,7 +68,8 @@ def with_local_plugins(settings: JobSettings, copies: Mapping[str, str]) -> JobS
     return replace(settings, plugin_directories=tuple(copies.get(d, d) for d in settings.plugin_directories))
 
 
-def fetch(
+@contextlib.contextmanager
+def downloaded(
     uris: Sequence[str],
     *,
     storage_directory: str | None,
@@ -77,29 +77,35 @@ def fetch(
     base: Mapping[str, str],
     caller: str,
     quiet: bool = False,
-) -> Downloads:
+) -> Iterator[Mapping[str, str]]:
     """Download what is remote, side by side, with a progress bar on a terminal.
 
     Args:
-        uris: What to download; with none of them nothing is imported.
+        uris: What to download.
         storage_directory: Where copies are kept; None for the cache.
         tracking_uri: Where runs and models are looked up; None for MLflow's default.
         base: The environment that credentials and endpoints are read from.
         caller: Absolute; what relative directories and URIs belong to.
         quiet: Whether to show no progress.
 
-    Returns:
-        The local path of each URI; to be closed when they are no longer used.
+    Yields:
+        The local path of each URI. The copies stay at least as long as the block.
 
     Raises:
         DownloadError: Something could not be fetched; nothing of it is left behind.
     """
     if not uris:
-        return Downloads({})
-    from dioptra_cli.cli.progress import download_progress  # rich, which a run without downloads does not need
+        yield {}
+        return
+    # A run without downloads should not pay for what they need.
+    from dioptra_cli.cli.progress import download_progress
+    from dioptra_cli.execution.downloads import Settings, fetch_all
+    from dioptra_cli.tracking.artifacts import MlflowArtifacts
 
     artifacts = MlflowArtifacts(tracking_uri, directory=caller, lock_directory=locations.locks())
     settings = Settings(base, artifacts=artifacts)
     cache = locations.downloads(storage_directory, caller)
     with download_progress(quiet) as progress:
-        return fetch_all(uris, cache_dir=cache, settings=settings, progress=progress)
+        copies = fetch_all(uris, cache_dir=cache, settings=settings, progress=progress)
+    with copies:
+        yield copies.paths

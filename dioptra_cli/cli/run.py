@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -26,7 +27,7 @@ from dioptra_cli.mlproject import loader
 from dioptra_cli.mlproject.selection import select
 from dioptra_cli.parameters.resolve import Given, Origin, Value
 from dioptra_cli.tracking import open_tracker, uris
-from dioptra_cli.tracking.protocol import RunRequest
+from dioptra_cli.tracking.protocol import RunRequest, Tracker
 
 
 @click.command(name="run")
@@ -116,61 +117,59 @@ class _Options:
 
 
 def _run(options: _Options) -> int:
-    caller = os.getcwd()
-    base = environment.snapshot()
-    with interruptible():
-        revision = _revision(options)
-        project, found = loader.require(revision.directory if revision else options.project)
-        selected = select(project, options.entry_point, python=sys.executable)
-        if options.help_entry_point:
-            list_entry_points.show([selected.entry_point])
-            return ExitCode.OK
-        values, malformed = _values(options)
-        request, more = _request(options, base)
-        plan = make_plan(
-            project, selected, values, caller_directory=caller, found=found, malformed=[*malformed, *more]
+    caller, base = os.getcwd(), environment.snapshot()
+    tracking_uri = options.tracking_uri or base.get(environment.TRACKING_URI)
+    with contextlib.ExitStack() as in_use:
+        with interruptible():
+            revision = _revision(options)
+            project, found = loader.require(revision.directory if revision else options.project)
+            selected = select(project, options.entry_point, python=sys.executable)
+            if options.help_entry_point:
+                list_entry_points.show([selected.entry_point])
+                return ExitCode.OK
+            values, malformed = _values(options)
+            request, more = _request(options, base)
+            plan = make_plan(
+                project, selected, values, caller_directory=caller, found=found, malformed=[*malformed, *more]
+            )
+            settings = job.job_settings(options, base, project.directory, caller)
+            if options.dry_run:
+                _show_plan(plan, settings, options, base)
+                return ExitCode.OK
+            if not options.quiet:
+                output.problems(plan.warnings, sys.stderr)
+                _say_environment(plan)
+            environment.prepare_this_process()
+            copies = in_use.enter_context(
+                job.downloaded(
+                    [*plan.remote, *job.remote_plugins(settings)],
+                    storage_directory=options.storage_dir,
+                    tracking_uri=tracking_uri,
+                    base=base,
+                    caller=caller,
+                    quiet=options.quiet,
+                )
+            )
+            plan = plan.with_downloads(copies)
+            settings = job.with_local_plugins(settings, copies)
+            tracker = open_tracker(
+                tracking_uri, environ=base, directory=caller, lock_directory=directories.locks()
+            )
+            source = revision.source if revision else read_source(project.directory)
+        result = execute(
+            Job(
+                plan,
+                request,
+                settings,
+                base,
+                source,
+                keep_directory=directories.runs(),
+                timeout=options.timeout,
+                stdout_to=sys.stderr.fileno() if options.as_json else sys.stdout.fileno(),
+            ),
+            tracker,
+            _Reporter(options, plan, tracker),
         )
-        settings = job.job_settings(options, base, project.directory, caller)
-        if options.dry_run:
-            _show_plan(plan, settings, options, base)
-            return ExitCode.OK
-        if not options.quiet:
-            output.problems(plan.warnings, sys.stderr)
-            _say_environment(plan)
-        environment.prepare_this_process()
-        copies = job.fetch(
-            [*plan.remote, *job.remote_plugins(settings)],
-            storage_directory=options.storage_dir,
-            tracking_uri=options.tracking_uri or base.get(environment.TRACKING_URI),
-            base=base,
-            caller=caller,
-            quiet=options.quiet,
-        )
-        plan = plan.with_downloads(copies.paths)
-        settings = job.with_local_plugins(settings, copies.paths)
-        tracker = open_tracker(
-            options.tracking_uri or base.get(environment.TRACKING_URI),
-            environ=base,
-            directory=caller,
-            lock_directory=directories.locks(),
-        )
-        source = revision.source if revision else read_source(project.directory)
-    reporter = _Reporter(options)
-    if options.verbose:
-        reporter.note(f"tracking at {uris.shown(tracker.uri)}")
-        reporter.note(f"$ {plan.command.rstrip()}")
-    execution = Job(
-        plan,
-        request,
-        settings,
-        base,
-        source,
-        keep_directory=directories.runs(),
-        timeout=options.timeout,
-        stdout_to=sys.stderr.fileno() if options.as_json else sys.stdout.fileno(),
-    )
-    with copies:
-        result = execute(execution, tracker, reporter)
     _report(result, tracker.uri, options)
     return result.exit_code
 
@@ -291,8 +290,11 @@ def _plan_as_json(plan: Plan, added: Mapping[str, str]) -> dict[str, Any]:
 class _Reporter:
     """Passes on what the runner says, as far as the user wants to hear it."""
 
-    def __init__(self, options: _Options) -> None:
+    def __init__(self, options: _Options, plan: Plan, tracker: Tracker) -> None:
         self._quiet = options.quiet
+        if options.verbose:
+            self.note(f"tracking at {uris.shown(tracker.uri)}")
+            self.note(f"$ {plan.command.rstrip()}")
 
     def note(self, text: str) -> None:
         if not self._quiet:

@@ -121,7 +121,10 @@ def _write(slot: Slot, value: str) -> str:
     if "\0" in value:
         raise _Unwritable(_NUL)
     if mangled := [char for char in slot.mangled if char in value]:
-        raise _Unwritable(f"bash would not pass on {mangled[0]!r} here in spite of all quotes")
+        raise _Unwritable(
+            f"bash would not pass on {mangled[0]!r} here in spite of all quotes",
+            f'give the value to a variable first, X={{{slot.placeholder.name}}}, and write "$X"',
+        )
     match slot.context:
         case Context.BARE:
             return f"'{value}'" if _is_misread(slot, value) else quote(value)

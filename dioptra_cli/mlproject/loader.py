@@ -1,6 +1,7 @@
 """Reads an MLproject file into the model, with the place of everything and every problem on the way.
 
-A file that MLflow's own loader rejects is an error here, and one that it accepts is read to the same names, types, defaults and commands (`mlflow.projects._project_spec` in MLflow 3).
+A file that MLflow's own loader rejects is an error here, and one that it accepts is read to the same names, types,
+defaults and commands (`mlflow.projects._project_spec` in MLflow 3).
 """
 
 from __future__ import annotations

@@ -781,8 +781,6 @@ class _Reader:
         self.check_compounds()
         start, text, quoted = self.at, "", False
         while (char := self.peek()) and char not in " \t\n|&;()<>":
-            if char == "\0":
-                raise self.unclear(*_FAULTS["placeholder-as-delimiter"], "placeholder-as-delimiter")
             self.at += 1
             if char in "'\"\\":
                 quoted = True
@@ -791,7 +789,10 @@ class _Reader:
                 self.at = end + (char != "\\")
             else:
                 text += char
-            if self.at <= start or re.search(r"[\\$`\n\0]", text):
+            if "\0" in text:
+                self.at = self.text.index("\0", start)
+                raise self.unclear(*_FAULTS["placeholder-as-delimiter"], "placeholder-as-delimiter")
+            if self.at <= start or re.search(r"[\\$`\n]", text):
                 raise self.unclear("a here-document whose delimiter is not plain text")
         if self.at == start:
             raise self.unclear("a here-document without a delimiter")
@@ -845,6 +846,8 @@ class _Reader:
         if not pending.quoted:
             # Bash joins lines that end in a backslash, and marks control characters, before it looks for commands.
             self.findings.mangle(known, "\\\x01\x7f", but=Context.HERE_DOCUMENT)
+        elif substituted:
+            self.findings.mangle(known, "\x01")  # which bash 5.2 takes for a mark of its own
 
     def document_line(self, quoted: bool) -> tuple[str | int, ...]:
         """Read one line; where the delimiter is not quoted, lines that end in a backslash go on in the next."""

@@ -54,7 +54,9 @@ def speaks(uri: str, environ: Mapping[str, str]) -> bool:
     """
     if not uri.startswith(("http://", "https://")):
         return False
-    if any(environ.get(name) for name in (*_CERTIFICATES, "MLFLOW_WORKSPACE")):
+    if environ.get("MLFLOW_WORKSPACE"):
+        return False
+    if uri.startswith("https://") and any(environ.get(name) for name in _CERTIFICATES):
         return False
     if any(n.startswith("MLFLOW_TRACKING_") and n not in _UNDERSTOOD and environ[n] for n in environ):
         return False

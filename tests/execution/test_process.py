@@ -249,6 +249,14 @@ def test_one_guard_serves_many_children_and_leaks_no_descriptor(tmp_path: Path) 
     assert [outcome.exit_code for outcome in codes] == list(range(20))
 
 
+def test_a_silent_leftover_that_ends_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dioptra_cli.execution.process.child.LEFTOVER_QUIET", 1e6)
+    with SignalGuard() as guard:
+        outcome = run(tmp_path, "(sleep 0.3; touch done) >/dev/null 2>&1 &", guard)
+    assert (tmp_path / "done").exists()
+    assert not outcome.leftovers_stopped
+
+
 @pytest.mark.parametrize(("mode", "exit_code"), [(None, 127), (0o644, 126)])
 def test_a_program_that_cannot_be_started(tmp_path: Path, mode: int | None, exit_code: int) -> None:
     program = tmp_path / "program"
@@ -366,14 +374,14 @@ def test_a_reader_that_pauses_after_the_child_ended_gets_everything(
     monkeypatch.setattr("dioptra_cli.execution.process.child.LEFTOVER_QUIET", 0.2)
     monkeypatch.setattr("dioptra_cli.execution.process.child.LEFTOVER_LIMIT", 0.4)
     log = tmp_path / "log"
-    # The size: two pipes and our own buffer are full when the child ends.
+    command = "head -c 250000 /dev/zero > >(cat)"  # the shell ends, and `cat` waits for us
     with subprocess.Popen(["bash", "-c", f"sleep 1; cat > {tmp_path}/read"], stdin=subprocess.PIPE) as reader:
         assert reader.stdin is not None
         with SignalGuard() as guard:
             sink = reader.stdin.fileno()
-            outcome = run(tmp_path, "head -c 190000 /dev/zero", guard, stdout_to=sink, stdout_log=str(log))
+            outcome = run(tmp_path, command, guard, stdout_to=sink, stdout_log=str(log))
     assert outcome.log_error is None
-    assert (tmp_path / "read").read_bytes() == log.read_bytes() == bytes(190000)
+    assert (tmp_path / "read").read_bytes() == log.read_bytes() == bytes(250000)
 
 
 def test_a_reader_that_never_reads_does_not_keep_signals_from_the_child(drive: Drive) -> None:
@@ -384,14 +392,6 @@ def test_a_reader_that_never_reads_does_not_keep_signals_from_the_child(drive: D
     driver = drive(f"exec {PYTHON} child.py", script, stdout=write)
     os.close(write)
     pid = driver.wait_for_child()
-
-    def is_full() -> bool:
-        (waiting,) = struct.unpack("i", fcntl.ioctl(read, termios.FIONREAD, bytes(4)))
-        return bool(waiting == 1 << 16)
-
-    wait_until(is_full, "a full pipe")
-    os.read(read, 8192)  # room for less than what is waiting
-    wait_until(is_full, "a full pipe")
     driver.process.send_signal(signal.SIGINT)
     wait_until(lambda: not is_alive(pid), "the end of the child")
     driver.send_until(signal.SIGINT, lambda: driver.process.poll() is not None)
@@ -399,6 +399,15 @@ def test_a_reader_that_never_reads_does_not_keep_signals_from_the_child(drive: D
     os.close(read)
     assert (outcome["end"], outcome["returncode"], outcome["exit_code"]) == ("interrupted", 7, 130)
     assert "never read" in outcome["log_error"]
+
+
+def test_a_reader_that_never_reads_does_not_keep_the_timeout_from_the_child(drive: Drive) -> None:
+    read, write = os.pipe()
+    driver = drive("echo odd; yes", stdout=write, timeout=0.5, grace=(0.2, 0.2))
+    os.close(write)
+    outcome = driver.finish()
+    os.close(read)
+    assert outcome["exit_code"] == 124
 
 
 def test_a_closed_reader_ends_the_child_as_it_would_alone(drive: Drive) -> None:
@@ -955,8 +964,7 @@ def command_line(directory: Path, command: str, **options: Any) -> bytes:
 
 def test_ctrl_z_and_fg(shell: subprocess.Popen[bytes], terminal: Terminal, tmp_path: Path) -> None:
     script = SLEEPER.replace("time.sleep(300)", "")
-    script += "while not os.path.exists('enough'): time.sleep(0.01)\n"
-    script += "print('fini' + 'shed', input('go on? '))\n"
+    script += "import getpass; print('fini' + 'shed', len(getpass.getpass('word? ')))\n"
     (tmp_path / "child.py").write_text(script)
 
     def state(pid: int) -> str:
@@ -967,7 +975,7 @@ def test_ctrl_z_and_fg(shell: subprocess.Popen[bytes], terminal: Terminal, tmp_p
     timeout = 3.0
     terminal.wait_for(b"shell> ")
     terminal.type(command_line(tmp_path, f"{PYTHON} child.py; true", timeout=timeout) + b"\n")
-    wait_until((tmp_path / "ready").exists, "the child")
+    terminal.wait_for(b"word? ")
     pid = int((tmp_path / "ready").read_text())
     terminal.type(b"\x1a")
     terminal.wait_for(b"Stopped")
@@ -977,12 +985,11 @@ def test_ctrl_z_and_fg(shell: subprocess.Popen[bytes], terminal: Terminal, tmp_p
     time.sleep(timeout)  # the time spent like this does not count
     terminal.type(b"fg\n")
     wait_until(lambda: state(pid) != "T", "the child to go on")
-    (tmp_path / "enough").touch()
-    terminal.wait_for(b"go on? ")
-    terminal.type(b"yes\n")
-    terminal.wait_for(b"finished yes")
+    terminal.type(b"secret\n")
     wait_until((tmp_path / "outcome").exists, "the outcome")
     assert json.loads((tmp_path / "outcome").read_text())["exit_code"] == 0
+    terminal.wait_for(b"finished 6")
+    assert b"secret" not in terminal.screen  # the echo is off again after `fg`
 
 
 def test_a_background_job_does_not_take_what_is_typed_to_the_shell(
@@ -1045,11 +1052,31 @@ def test_capture_gives_no_answer(tmp_path: Path) -> None:
     assert capture(["no-such-program"]) is None
     assert capture(["true"], cwd=str(tmp_path / "gone")) is None
     assert capture(["sleep", "300"], timeout=0.1) is None
-    assert capture(["cat"]) is not None  # stdin is empty
 
 
-def replace(directory: Path, argv: list[str], cwd: str) -> subprocess.CompletedProcess[str]:
-    code = """
+def run_python(
+    code: str, *arguments: str, cwd: str = "/", stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": ROOT, "PYTHONUNBUFFERED": ""},
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+def test_a_captured_command_is_cut_off_from_stdin_and_terminal() -> None:
+    code = "from dioptra_cli.execution.process import capture; "
+    code += "print(capture(['bash', '-c', 'cat; ps -o sid= -p $$; echo $$']).stdout.decode())"
+    session, pid = run_python(code, stdin="typed").stdout.split()
+    assert session == pid
+
+
+REPLACE = """
 import json, os, sys
 from dioptra_cli.errors import LaunchError
 from dioptra_cli.execution.process import replace_process
@@ -1061,24 +1088,29 @@ except LaunchError as error:
     print(error)
     sys.exit(error.exit_code)
 """
-    return subprocess.run(
-        [sys.executable, "-c", code, json.dumps([argv, cwd])],
-        cwd=directory,
-        env={**os.environ, "PYTHONPATH": ROOT},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+
+
+def replace(argv: list[str], cwd: str) -> subprocess.CompletedProcess[str]:
+    return run_python(REPLACE, json.dumps([argv, cwd]))
 
 
 def test_replace_process(tmp_path: Path) -> None:
-    done = replace(tmp_path, ["bash", "-c", "echo pid $$ $X $PWD; trap; exit 9"], str(tmp_path))
-    own, new, *_ = done.stdout.splitlines()
+    done = replace(["bash", "-c", "echo pid $$ $X $PWD; exit 9"], str(tmp_path))
+    own, new = done.stdout.splitlines()
     assert new == f"{own} x {tmp_path}"
     assert done.returncode == 9
-    # `yes` ends quietly only with the default SIGPIPE.
-    assert replace(tmp_path, ["bash", "-c", "yes | head -1"], str(tmp_path)).stderr == ""
+
+
+def test_a_replaced_process_has_the_signal_handling_of_any_other() -> None:
+    # Where SIGPIPE is ignored, as in Python, `yes` complains.
+    assert replace(["bash", "-c", "yes | head -1"], "/").stderr == ""
+
+
+def test_replace_process_without_stdout() -> None:
+    code = (
+        "import sys; sys.stdout = None; from dioptra_cli.execution.process import replace_process as become; "
+    )
+    assert run_python(code + "become(['bash', '-c', 'exit 4'], cwd='/', env={})").returncode == 4
 
 
 @pytest.mark.parametrize(
@@ -1090,8 +1122,8 @@ def test_replace_process(tmp_path: Path) -> None:
         (["true", "\0"], "/", 125),
     ],
 )
-def test_replace_process_fails(tmp_path: Path, argv: list[str], cwd: str, exit_code: int) -> None:
-    done = replace(tmp_path, argv, cwd)
+def test_replace_process_fails(argv: list[str], cwd: str, exit_code: int) -> None:
+    done = replace(argv, cwd)
     assert done.returncode == exit_code
     assert "cannot" in done.stdout
 

@@ -245,6 +245,7 @@ def test_what_a_server_says_is_passed_on_in_one_line(status: int, body: bytes, m
         ("http://h", {"MLFLOW_TRACKING_AUTH": "kerberos"}, False),
         ("https://h", {"MLFLOW_TRACKING_SERVER_CERT_PATH": "/c"}, False),
         ("https://h", {"REQUESTS_CA_BUNDLE": "/c"}, False),
+        ("http://h", {"REQUESTS_CA_BUNDLE": "/c"}, True),
         ("http://h", {"MLFLOW_WORKSPACE": "w"}, False),
     ],
 )

@@ -21,14 +21,12 @@ from dioptra_cli.execution.downloads.job import Failure, Settings
 from dioptra_cli.parameters.uris import scheme_of
 
 _S3_CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
-_S3_ROLES = (
+_S3_ROLES = (  # of a container, which obstore looks up itself
     "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_ROLE_ARN",
-    "AWS_ROLE_SESSION_NAME",
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
 )
+_S3_ROLE_OPTIONS = ("AWS_ROLE_ARN", "AWS_ROLE_SESSION_NAME", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
 _S3_OPTIONS = (
     "AWS_REGION",
     "AWS_DEFAULT_REGION",
@@ -119,6 +117,8 @@ def open_store(uri: str, settings: Settings, region: str | None = None) -> Opene
         if scheme in ("gs", "gcs"):
             return _open_gs(authority, key, environ, settings)
         return _open_azure(authority, key, environ, settings)
+    except OSError as error:
+        raise Failure("bad-store-settings", f"cannot read {error.filename}: {error.strerror}") from error
     except (obstore.exceptions.BaseError, ValueError) as error:
         raise Failure("bad-store-settings", str(error).partition("\n")[0]) from error
 
@@ -130,8 +130,8 @@ def _open_s3(
     hint, provider = "do the credentials allow reading from this bucket?", None
     if "AWS_ACCESS_KEY_ID" in environ and "AWS_SECRET_ACCESS_KEY" in environ:
         config |= _given(environ, _S3_CREDENTIALS)
-    elif _given(environ, _S3_ROLES):
-        config |= _given(environ, _S3_ROLES)
+    elif any(name in environ for name in _S3_ROLES):
+        config |= _given(environ, (*_S3_ROLES, *_S3_ROLE_OPTIONS))
     elif "aws_skip_signature" not in config:
         session, hint = _aws_session(environ)
         if session is not None:
@@ -188,11 +188,11 @@ def _aws_session(environ: Mapping[str, str]) -> tuple[Any, str]:
         if credentials is not None:
             credentials.get_frozen_credentials()  # an expired login shows here, with its own words
             return session, "do the credentials allow reading from this bucket?"
+    except botocore.exceptions.ProfileNotFound as error:
+        raise Failure("remote-access-denied", f"there is no AWS profile '{profile}'") from error
     except botocore.exceptions.BotoCoreError as error:
-        login = f"aws sso login --profile {profile or 'default'}"
-        raise Failure(
-            "remote-access-denied", f"no AWS credentials: {error}", f"is the login over? {login}"
-        ) from error
+        login = f"is the login over? aws sso login --profile {profile or 'default'}"
+        raise Failure("remote-access-denied", f"no AWS credentials: {error}", login) from error
     return None, "no credentials were found: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 
 

@@ -267,6 +267,9 @@ def _refused(error: HTTPError) -> Failure:
 def _unreachable(error: Exception, uri: str) -> Failure:
     """Return the failure for no answer at all."""
     cause = error.reason if isinstance(error, URLError) else error
+    if isinstance(cause, FileNotFoundError):
+        hint = "SSL_CERT_FILE or REQUESTS_CA_BUNDLE names it"
+        return Failure("bad-settings", "the file of trusted certificates does not exist", hint)
     if isinstance(cause, ssl.SSLCertVerificationError):
         return Failure(
             "remote-unreachable",

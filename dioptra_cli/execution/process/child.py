@@ -294,16 +294,20 @@ class _Supervision:
 
     def _wait(self) -> tuple[list[int], list[int]]:
         """Wait for something to do. Returns the descriptors that are ready to be read, and to be written."""
-        timeout = self._deadline - time.monotonic()
+        now = time.monotonic()
         active = [stream for stream in self._streams if not stream.is_done]
+        blocked = [stream.sink for stream in active if stream.is_blocked]
+        timeout = self._deadline - now
         if self._ended is not None and not active:
             timeout = min(timeout, LEFTOVER_POLL)
         readable, writable, _ = select.select(
             [self._inbox.fileno(), *(stream.source for stream in active if not stream.is_blocked)],
-            [stream.sink for stream in active if stream.is_blocked],
+            blocked,
             [],
             None if timeout == math.inf else max(0.0, timeout),
         )
+        if blocked and self._is_lingering:
+            self._postpone(time.monotonic() - now)  # `| less` may take its time
         return readable, writable
 
     def _copy(self, readable: Sequence[int], writable: Sequence[int]) -> None:
@@ -351,7 +355,11 @@ class _Supervision:
         suspend()
         modes.restore()  # the shell has used the terminal since
         self._group.send(signal.SIGCONT)
-        self._deadline += time.monotonic() - suspended
+        self._postpone(time.monotonic() - suspended)
+
+    def _postpone(self, seconds: float) -> None:
+        self._deadline += seconds
+        self._linger_until += seconds
 
     def _interrupt(self, signum: signal.Signals) -> None:
         if self._ended is None and self._cause is None:
@@ -364,10 +372,7 @@ class _Supervision:
     def _handle_deadline(self) -> None:
         if self._ended is None and self._cause is None:
             self._cause = Cause.TIMEOUT
-        if self._is_lingering and any(stream.is_blocked for stream in self._streams):
-            self._deadline = self._linger_until = time.monotonic() + LEFTOVER_QUIET  # `| less` takes its time
-        else:
-            self._escalate()
+        self._escalate()
 
     def _escalate(self) -> None:
         nobody_left = self._ended is not None and not self._group.is_alive()

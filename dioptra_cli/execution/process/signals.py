@@ -122,7 +122,6 @@ class SignalGuard:
                 yield inbox
             finally:
                 self._inbox = None
-                self._unheard = 0
 
     def _receive(self, signum: int, frame: FrameType | None) -> None:
         if not self._requests.is_new():

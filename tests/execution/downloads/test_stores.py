@@ -167,6 +167,16 @@ def test_tls_that_is_not_trusted(tls: WebServer, fetch: Fetch, certificates: Cer
     assert fetched(fetch, "s3://bucket/a", AWS_CA_BUNDLE=certificates.authority) == b"data"
 
 
+def test_file_of_certificates_that_does_not_exist(fetch: Fetch) -> None:
+    problem = problem_of(fetch, "s3://bucket/a", **KEYS, AWS_CA_BUNDLE="/nowhere")
+    assert problem.message.endswith("cannot read /nowhere: No such file or directory")
+
+
+def test_secret_that_is_missing(s3: WebServer, fetch: Fetch) -> None:
+    assert fetched(fetch, "s3://bucket/a", AWS_ACCESS_KEY_ID="half", AWS_PROFILE="") == b"data"
+    assert authorization(s3) == ""
+
+
 @pytest.mark.parametrize("yes", ["true", "1"])
 def test_tls_that_mlflow_is_told_to_ignore(tls: WebServer, fetch: Fetch, yes: str) -> None:
     tls.replies["/bucket/a"] = data

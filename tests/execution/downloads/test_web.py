@@ -387,3 +387,8 @@ def test_certificate_that_the_environment_trusts(
     fetch.use(**{variable: certificates.authority})
     uri = f"{tls.url}/a"
     assert fetch(uri)[uri].read_bytes() == b"data"
+
+
+def test_file_of_certificates_that_does_not_exist(tls: WebServer, fetch: Fetch) -> None:
+    fetch.use(SSL_CERT_FILE="/nowhere")
+    assert "file of trusted certificates does not exist" in problem_of(fetch, f"{tls.url}/a").message
