@@ -35,9 +35,18 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt) as interrupt:
         output.note("interrupted")
-        return ExitCode.SIGNAL_BASE + int(getattr(interrupt, "signum", _SIGINT))
+        return ExitCode.SIGNAL_BASE + _signal_of(interrupt)
     except BrokenPipeError:
         # Whoever read our output has left. Python would complain once more while it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.SIGNAL_BASE + 13
     return code if isinstance(code, int) else int(ExitCode.OK)
+
+
+def _signal_of(interrupt: BaseException) -> int:
+    """Return the signal behind an interrupt; click raises `Abort` in the place of what it caught."""
+    for error in (interrupt, interrupt.__cause__, interrupt.__context__):
+        signum = getattr(error, "signum", None)
+        if signum is not None:
+            return int(signum)
+    return _SIGINT

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import shlex
 import sys
@@ -28,6 +29,13 @@ from dioptra_cli.mlproject.selection import select
 from dioptra_cli.parameters.resolve import Given, Origin, Value
 from dioptra_cli.tracking import open_tracker, uris
 from dioptra_cli.tracking.protocol import RunRequest, Tracker
+
+
+def _finite(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
+    """Refuse `nan`, which is in every range, and `inf`."""
+    if value is not None and not math.isfinite(value):
+        raise click.BadParameter(f"{value} is not a number of seconds", ctx, param)
+    return value
 
 
 @click.command(name="run")
@@ -63,7 +71,11 @@ from dioptra_cli.tracking.protocol import RunRequest, Tracker
 @click.option("--parent-run-id", metavar="ID", help="The run that this one belongs under.")
 @click.option("--tag", "tags", metavar="K=V", multiple=True, help="A tag for the run; repeatable.")
 @click.option(
-    "--timeout", metavar="SECONDS", type=click.FloatRange(min=0, min_open=True), help="Stop it after this."
+    "--timeout",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0, min_open=True),
+    callback=_finite,
+    help="Stop it after this.",
 )
 @job_options
 @click.option("--dry-run", is_flag=True, help="Show what would run; create, fetch and start nothing.")

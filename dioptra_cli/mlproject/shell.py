@@ -140,6 +140,10 @@ _FAULTS = {
         "the value would decide whose home directory '~' stands for",
         "put a slash between them, or quote the '~'",
     ),
+    "placeholder-as-descriptor": (
+        "the shell expands the word behind '>&' twice, so that a value could run as a command",
+        "for a file, write '&>' instead",
+    ),
     "placeholder-as-format": (
         "'printf' could take the value for its option -v, which evaluates the next word",
         "write printf '%%s' {%(name)s}",
@@ -266,11 +270,14 @@ class _Findings:
                 both = plain if slot.plain in (Plain.ANY, plain) else Plain.NONE
                 self.slots[index] = slot._replace(plain=both)
 
-    def mangle(self, known: int, chars: str, but: Context | None = None) -> None:
-        """Note that bash mangles `chars` in all slots after the first `known`, save those of one context."""
-        for index, slot in list(self.slots.items())[known:]:
-            if slot.context is not but:
-                self.slots[index] = slot._replace(mangled=slot.mangled + chars)
+    def since(self, known: int) -> list[int]:
+        """Return the indices of the slots that were found after the first `known`."""
+        return list(self.slots)[known:] if len(self.slots) > known else []
+
+    def mangle(self, indices: Iterable[int], chars: str) -> None:
+        """Note that bash does not pass on `chars` from `indices`, however they are quoted."""
+        for index in indices:
+            self.slots[index] = self.slots[index]._replace(mangled=self.slots[index].mangled + chars)
 
 
 class _Stage(Enum):
@@ -290,16 +297,23 @@ class _Word(NamedTuple):
         text: Its text without quotes, with NUL for a placeholder and `_OPAQUE` for all that is substituted.
         direct: The indices of its placeholders, those in substituted commands aside.
         split: Those of them in a bare `${name:=word}`, whose result the shell splits whatever the quotes.
+        inside: The indices of all its placeholders.
     """
 
     outline: str
     text: str
     direct: tuple[int, ...] = ()
     split: tuple[int, ...] = ()
+    inside: tuple[int, ...] = ()
+
+    @property
+    def fixed(self) -> str:
+        """What of its text does not depend on values and substitutions."""
+        return self.text.replace("\0", "").replace(_OPAQUE, "")
 
     @property
     def is_literal(self) -> bool:
-        return "\0" not in self.text and _OPAQUE not in self.text
+        return self.fixed == self.text
 
 
 class _Command:
@@ -312,16 +326,19 @@ class _Command:
         self.loop_variable = ""
 
     def add(self, word: _Word) -> None:
+        self.stage = _Stage.ARGUMENTS
         self.words.append(word)
-        if self.stage is _Stage.START or self.name in ("", "builtin", "command"):
+        if self.name in ("", "builtin", "command"):
             resolved = self.resolved()
-            self.name = resolved[0].text if resolved and resolved[0].is_literal else ""
-            self.stage = _Stage.ARGUMENTS
+            self.name = resolved[0].fixed if resolved else ""
 
     def resolved(self) -> list[_Word]:
-        """Return the words from the name of what runs on: `builtin` and `command` run their first argument."""
+        """Return the words from the command's name on, as far as it can be known.
+
+        What comes before it may expand to nothing, and `builtin` and `command` run what they are given.
+        """
         words = self.words
-        while words and words[0].text in ("builtin", "command"):
+        while words and words[0].fixed in ("", "builtin", "command"):
             words = words[1:]
             while words and words[0].text.startswith("-"):
                 words = words[1:]
@@ -558,7 +575,7 @@ class _Reader:
                 only_letters = re.fullmatch(r"[A-Za-z\0]{2,}", word.outline)
                 self.findings.restrict(word.direct, Plain.NONE if only_letters else Plain.COMMAND)
             command.add(word)
-        if command.name != ":":
+        if not command.words or command.words[0].outline != ":":
             self.findings.reject(word.split, "placeholder-split")
         self.note_end(command)
         return False
@@ -582,7 +599,6 @@ class _Reader:
     def finish(self, command: _Command) -> None:
         """Check the arguments of a command that has been read whole."""
         name, arguments = command.name, command.resolved()[1:]
-        direct = [index for word in arguments for index in word.direct]
         options = "".join(word.text for word in arguments if word.text[:1] in ("-", "+"))
         if name in _DECLARING_COMMANDS and re.search("[inf]", options):
             raise self.unclear(f"'{name} {options}' changes what later assignments mean")
@@ -592,23 +608,26 @@ class _Reader:
                     break
                 if not _HARMLESS_OPTIONS.fullmatch(word.text):
                     raise self.unclear(f"'{name}' with options that change how the shell reads what follows")
-        elif _EVALUATING_COMMANDS.fullmatch(name):
-            self.findings.reject(direct, "placeholder-evaluated", f"'{name}'")
-        elif name in _DECLARING_COMMANDS:  # `export` and `readonly`
+        elif name in _DECLARING_COMMANDS:
             for word in arguments:
                 match = _ASSIGNMENT.match(word.outline)
                 if match and "[" not in match[0] and not options:
                     self.assigned(match[1], word.direct)
+                    # Where the variable is an array, the elements of a value `(…)` are evaluated.
+                    self.findings.mangle(word.direct, "(" if name not in ("export", "readonly") else "")
                 else:
                     self.findings.reject(word.direct, "placeholder-as-name", f"'{name}'")
-        elif name == "printf" and arguments and arguments[0].text.startswith("\0"):
+        elif _EVALUATING_COMMANDS.fullmatch(name):
+            inside = [index for word in arguments for index in word.inside]
+            self.findings.reject(inside, "placeholder-evaluated", f"'{name}'")
+        elif name == "printf" and arguments and arguments[0].text.lstrip(_OPAQUE).startswith("\0"):
             self.findings.reject(arguments[0].direct, "placeholder-as-format")
         elif name == "printf" and arguments and arguments[0].text.startswith("-v"):
             named = [index for word in arguments[:2] for index in word.direct]
             self.findings.reject(named, "placeholder-as-name", "'printf -v'")
         elif name in ("test", "["):
             for operator, operand in pairwise(arguments):
-                if operator.text in ("-v", "-R") or (operator.text == "\0" and operand.text.startswith("\0")):
+                if operator.fixed in ("-v", "-R", ""):
                     self.findings.reject(operand.direct, "placeholder-as-name", f"'{name} -v'")
 
     # Compound commands
@@ -768,13 +787,14 @@ class _Reader:
             self.blanks()
             self.delimiter(strips_tabs)
             return
-        if not self.accept("<<<"):
-            next(operator for operator in _REDIRECTIONS if self.accept(operator))
+        operator = next(operator for operator in ("<<<", *_REDIRECTIONS) if self.accept(operator))
         self.blanks()
         target = self.word()
         if not target.outline:
             raise self.unclear("a redirection without a target")
         self.findings.reject(target.split, "placeholder-split")
+        if operator in (">&", "<&"):
+            self.findings.reject(target.inside, "placeholder-as-descriptor")
 
     def delimiter(self, strips_tabs: bool) -> None:
         """Read the word behind `<<`."""
@@ -843,11 +863,15 @@ class _Reader:
         body = _Reader(self.text[start:end], self.origins[start:end], self.findings, self.backticks)
         known = len(self.findings.slots)
         body.document_body(pending.quoted)
+        found = self.findings.since(known)
         if not pending.quoted:
             # Bash joins lines that end in a backslash, and marks control characters, before it looks for commands.
-            self.findings.mangle(known, "\\\x01\x7f", but=Context.HERE_DOCUMENT)
+            inner = [
+                index for index in found if self.findings.slots[index].context is not Context.HERE_DOCUMENT
+            ]
+            self.findings.mangle(inner, "\\\x01\x7f")
         elif substituted:
-            self.findings.mangle(known, "\x01")  # which bash 5.2 takes for a mark of its own
+            self.findings.mangle(found, "\x01")  # which bash 5.2 takes for a mark of its own
 
     def document_line(self, quoted: bool) -> tuple[str | int, ...]:
         """Read one line; where the delimiter is not quoted, lines that end in a backslash go on in the next."""
@@ -885,6 +909,8 @@ class _Reader:
             assignable: Whether `name=(…)` and `name[…]=` are assignments here.
             element: Whether it is an element of an array, which may begin with its subscript.
         """
+        if self.peek() == "#":
+            raise self.unclear("a comment in the middle of a command")
         outer = self.direct, self.split, self.brace_blind
         self.direct, self.split, self.brace_blind = [], [], False
         word_start, known = self.at, len(self.findings.slots)
@@ -897,64 +923,65 @@ class _Reader:
                     self.reject("placeholder-after-tilde")
                 else:
                     self.place(Context.BARE, before)
-                outline += char
-                text += char
-                continue
-            before = Before.NOTHING
-            if self.match(_LITERAL_RUN):
-                outline += self.text[start : self.at]
-                text += self.text[start : self.at]
-                continue
-            if char == "[" and (_NAME.fullmatch(outline) if assignable else element and not outline):
+                seen, said = char, char
+            elif self.match(_LITERAL_RUN):
+                seen = said = self.text[start : self.at]
+                before = Before.NOTHING
+            elif char == "[" and (_NAME.fullmatch(outline) if assignable else element and not outline):
                 self.at += 1
                 self.arithmetic("]")
-                outline += f"[{_OPAQUE}]"
-                text += _OPAQUE
-                continue
-            if char == "(" and assignable and _ASSIGNMENT.fullmatch(outline):
+                seen, said, before = f"[{_OPAQUE}]", _OPAQUE, Before.NOTHING
+            elif char == "(" and assignable and _ASSIGNMENT.fullmatch(outline):
                 self.at += 1
                 self.array()
+                seen, said, before = _OPAQUE, _OPAQUE, Before.NOTHING
             elif char in "<>" and self.accept(f"{char}("):
                 self.substitution()
+                seen, said, before = _OPAQUE, _OPAQUE, Before.NOTHING
             elif char in " \t\n|&;()<>":
                 break
             else:
-                self.at += 1
-                if char == "\\":
-                    if element and self.substitutions:
-                        raise self.unclear("a backslash in an array inside of '$(…)', which bash 5.2 forgets")
-                    if self.raw() == "\0":
-                        self.reject("placeholder-after-backslash")
-                    else:
-                        self.at += 1
-                elif char == "'":
-                    self.single_quoted()
-                elif char == '"':
-                    self.double_quoted()
-                elif char != "[":
-                    before = self.special(char, Context.BARE)
-                    has_names |= before is Before.NAME
-            if self.at == start + 1:  # a bracket or a dollar sign that stands for itself
-                outline += char
-                text += char
-                continue
-            outline += _OPAQUE
-            if char in "'\"":
-                text += self.text[start + 1 : self.at - 1]
-            else:
-                text += self.text[start + 1 : self.at] if char == "\\" else _OPAQUE
-            if self.pending and "\n" in self.text[start : self.at]:
-                raise self.unclear("a line break within the line that begins a here-document")
+                if char == "\\" and element and self.substitutions:
+                    raise self.unclear("a backslash in an array inside of '$(…)', which bash 5.2 forgets")
+                seen, said, before = self.part(char)
+                has_names |= before is Before.NAME
+            outline += seen
+            text += said
         if "{" in outline:
             self.check_braces(outline, has_names)
+        if "~" in outline and _ASSIGNMENT_TO_VALUE.match(outline):
+            # With a plain value, `{x}=~` would look like an assignment, and the tilde be expanded.
+            self.findings.restrict(self.direct, Plain.NONE)
         if self.brace_blind:
             # Brace expansion, which needs a brace to start, does not see that backticks have quotes of their own.
             if "{" in self.text[word_start : self.at]:
                 raise self.unclear('a brace in a word with "`…`"', "write $(…) instead of backticks")
-            self.findings.mangle(known, "{")
-        word = _Word(outline, text, tuple(self.direct), tuple(self.split))
+            self.findings.mangle(self.findings.since(known), "{")
+        word = _Word(outline, text, tuple(self.direct), tuple(self.split), tuple(self.findings.since(known)))
         self.direct, self.split, self.brace_blind = outer[0] + self.direct, outer[1] + self.split, outer[2]
         return word
+
+    def part(self, char: str) -> tuple[str, str, Before]:
+        """Read what `char` begins; return what it adds to the word's outline and text, and what it leaves behind."""
+        self.at += 1
+        start = self.at
+        if char == "[":
+            return char, char, Before.NOTHING
+        if char == "'":
+            self.single_quoted()
+            return _OPAQUE, self.text[start : self.at - 1], Before.NOTHING
+        if char == '"':
+            return _OPAQUE, self.double_quoted(), Before.NOTHING
+        if char == "\\":
+            if self.raw() == "\0":
+                self.reject("placeholder-after-backslash")
+            else:
+                self.at += 1
+            return _OPAQUE, self.text[start : self.at], Before.NOTHING
+        before = self.special(char, Context.BARE)
+        if self.at == start:  # a dollar sign that stands for itself
+            return char, char, before
+        return _OPAQUE, _OPAQUE, before
 
     def check_braces(self, outline: str, has_names: bool) -> None:
         """Check a word with a brace expansion, whose parts may make `$NAME` or `~name` of what stands apart."""
@@ -973,7 +1000,7 @@ class _Reader:
                 raise self.unclear("an array that is not understood")
             self.linebreaks()
         # Bash marks these two of its own accord, and does not always take the marks off again here.
-        self.findings.mangle(known, "\x01\x7f")
+        self.findings.mangle(self.findings.since(known), "\x01\x7f")
 
     def special(self, char: str, context: Context) -> Before:
         """Read on behind `char` where `$`, backticks and backslashes are special; return what it leaves behind."""
@@ -997,8 +1024,9 @@ class _Reader:
                 self.at += 1
         self.at += 1
 
-    def double_quoted(self) -> None:
-        before = Before.NOTHING
+    def double_quoted(self) -> str:
+        """Read on behind a double quote, up to the next; return the text between them as in `_Word`."""
+        text, before = "", Before.NOTHING
         while (char := self.peek()) != '"':
             if not char:
                 raise self.unclear("a double quote is not closed")
@@ -1008,7 +1036,9 @@ class _Reader:
             else:
                 self.at += 1
                 before = self.special(char, Context.DOUBLE_QUOTED)
+            text += _OPAQUE if char in "$`" else char
         self.at += 1
+        return text
 
     def ansi_c_quoted(self) -> None:
         """Read `$'…'` behind its opening quote."""
@@ -1100,7 +1130,7 @@ class _Reader:
                 self.place(Context.BARE if is_bare else Context.QUOTED_DEFAULT, before)
                 if not is_bare:
                     # Even here bash looks for the ends of '…' and <(…), and would keep a backslash.
-                    self.findings.mangle(len(self.findings.slots) - 1, "'<>(")
+                    self.findings.mangle([index], "'<>(")
                 elif "IFS" in self.findings.text:
                     self.findings.restrict([index], Plain.NONE)
                 continue

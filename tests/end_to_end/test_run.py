@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -88,6 +89,7 @@ REFUSED = {
     "unknown option": (["--dryrun"], "No such option"),
     "both experiments": (["--experiment-name", "a", "--experiment-id", "1"], "exclude each other"),
     "no such plugin dir": (["--plugin-dir", "none"], "there is no directory"),
+    "no seconds": (["--timeout", "nan"], "nan is not a number of seconds"),
     "bad tag": (["--tag", "x"], "not of the form"),
     "bad env": (["--env", "x"], "not of the form"),
     "unrecordable name": (["-P", "$(touch x)=1"], "cannot be recorded"),
@@ -481,3 +483,31 @@ def test_exec_gives_the_environment_without_a_run(dioptra: Any, project: Any, tm
     called = dioptra("exec", str(directory))
     assert called.code == 2
     assert "after two dashes" in called.err
+
+
+def test_a_signal_before_the_run_leaves_nothing_and_gives_its_code(
+    project: Any, start: Callable[..., Any], tmp_path: Path
+) -> None:
+    """A server that never answers holds up the download; the signal arrives while it does."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    directory = project("entry_points: {main: {parameters: {d: path}, command: 'touch ran {d}'}}")
+    running = start("run", str(directory), "-P", f"d=http://127.0.0.1:{listener.getsockname()[1]}/x")
+    connection, _ = listener.accept()
+    running.signal(signal.SIGTERM)
+    code, said = running.end()
+    connection.close()
+    listener.close()
+    assert code == 143, said
+    assert "Traceback" not in said
+    assert not (tmp_path / "mlflow.db").exists()
+    assert not (directory / "ran").exists()
+    cache = Path(os.environ["XDG_CACHE_HOME"]) / "dioptra" / "downloads"
+    assert not [path for path in cache.rglob("*") if path.is_file() and path.suffix != ".lock"]
+
+
+def test_closed_standard_streams_do_no_harm(project: Any, store: Any, tmp_path: Path) -> None:
+    directory = project("entry_points: {main: {command: echo hello}}")
+    command = f"{sys.executable} -m dioptra_cli run {shlex.quote(str(directory))} <&- >&- 2>&-"
+    assert subprocess.run(["bash", "-c", command], cwd=tmp_path, check=False).returncode == 0
+    assert store.only.status == "FINISHED"
+    assert store.only.artifact("logs/stdout.log") == "hello\n"

@@ -354,6 +354,12 @@ def test_a_file_as_our_stdout(drive: Drive, tmp_path: Path) -> None:
     assert (tmp_path / "output").read_bytes() == bytes(3000000) + b"end\n"
 
 
+def test_both_streams_into_one_pipe(drive: Drive) -> None:
+    driver = drive("head -c 300000 /dev/zero & head -c 300000 /dev/zero >&2; wait", stderr=subprocess.STDOUT)
+    driver.finish()
+    assert driver.stdout == bytes(600000)
+
+
 def test_a_non_blocking_stdout_loses_nothing(drive: Drive) -> None:
     read, write = os.pipe()
     os.set_blocking(write, False)
@@ -880,15 +886,13 @@ while True: signal.pause()
 
 
 def test_input_works(drive_on: Drive, terminal: Terminal) -> None:
-    script = (
-        "name = input('name? '); import getpass; word = getpass.getpass('word? '); print('got', name, word)"
-    )
+    script = "name = input('name? '); import getpass; word = getpass.getpass('word? '); print(f'got {name} {word}')"
     driver = drive_on(f"{PYTHON} child.py; true", script)
     terminal.wait_for(b"name? ")
     terminal.type(b"Ada\n")
     terminal.wait_for(b"word? ")
     terminal.type(b"secret\n")
-    terminal.wait_for(b"Ada secret")  # without "got": getpass ends its line on stderr, so it may come later
+    terminal.wait_for(b"got Ada secret")
     assert driver.finish()["exit_code"] == 0
     assert terminal.screen.count(b"secret") == 1  # the password was not echoed
     assert terminal.screen.count(b"Ada") == 2
@@ -964,7 +968,7 @@ def command_line(directory: Path, command: str, **options: Any) -> bytes:
 
 def test_ctrl_z_and_fg(shell: subprocess.Popen[bytes], terminal: Terminal, tmp_path: Path) -> None:
     script = SLEEPER.replace("time.sleep(300)", "")
-    script += "import getpass; print('fini' + 'shed', len(getpass.getpass('word? ')))\n"
+    script += "import getpass; word = getpass.getpass('word? '); print(f'finished {len(word)}')\n"
     (tmp_path / "child.py").write_text(script)
 
     def state(pid: int) -> str:

@@ -44,8 +44,23 @@ class Lab:
         given = [word for name, value in parameters.items() for word in ("-P", f"{name}={value}")]
         process = subprocess.run(
             [
-                *(sys.executable, "-m", "dioptra_cli", "run", str(PROJECTS / project), "-e", entry_point, *given),
-                *("--tracking-uri", self.client.tracking_uri, "--experiment-id", self.experiment_id, "--json"),
+                *(
+                    sys.executable,
+                    "-m",
+                    "dioptra_cli",
+                    "run",
+                    str(PROJECTS / project),
+                    "-e",
+                    entry_point,
+                    *given,
+                ),
+                *(
+                    "--tracking-uri",
+                    self.client.tracking_uri,
+                    "--experiment-id",
+                    self.experiment_id,
+                    "--json",
+                ),
             ],
             env={**os.environ, "OMP_NUM_THREADS": "1"},  # the tests run side by side already
             capture_output=True,

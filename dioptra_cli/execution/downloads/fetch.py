@@ -38,6 +38,9 @@ from dioptra_cli.parameters.uris import (
 )
 
 _MOST_AT_ONCE = 8
+_BETWEEN_LOOKS = 0.2
+"""Seconds after which a wait returns to Python, which raises what a signal asks for: a signal that comes just before
+a wait does not end it. `Thread.join` is no choice; before Python 3.13 it does not survive an interrupt."""
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -134,11 +137,17 @@ class _Batch:
 
     def wait(self) -> None:
         """Wait until the threads have ended. After a failure the others may ask their servers for a while."""
-        with self._changed:  # `Thread.join` does not survive an interrupt before Python 3.13
-            self._changed.wait_for(lambda: not self._running or self._copying.cancelled)
-            if not self._changed.wait_for(lambda: not self._running, self._settings.grace):
-                self._asking.cancel()
-            self._changed.wait_for(lambda: not self._running)
+        while not (self._ended(_BETWEEN_LOOKS) or self._copying.cancelled):
+            pass
+        if not self._ended(self._settings.grace):
+            self._asking.cancel()
+        while not self._ended(_BETWEEN_LOOKS):
+            pass
+
+    def _ended(self, seconds: float) -> bool:
+        """Wait for so long at most; return whether the threads have ended."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._running, seconds)
 
     def _work(self) -> None:
         """Download one URI after the other. Runs in each thread."""
@@ -166,16 +175,13 @@ class _Batch:
         except BaseException as error:  # a defect of ours belongs to the thread that waits
             self._defects.append(error)
         self._copying.cancel()
-        with self._changed:
-            self._changed.notify_all()
 
     def interrupt(self) -> None:
         """Have the threads stop, and leave nothing behind, also of one that does not come to its end in time."""
         self._queue.clear()
         self._asking.cancel()
         self._copying.cancel()
-        with self._changed:
-            self._changed.wait_for(lambda: not self._running, self._settings.grace)
+        self._ended(self._settings.grace)
         for directory in tuple(self._unfinished):
             shutil.rmtree(directory, ignore_errors=True)
         Downloads({}, self._held).close()

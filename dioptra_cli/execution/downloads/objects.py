@@ -11,10 +11,12 @@ import asyncio
 import hashlib
 import os
 import re
+import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakSet
 
 import obstore
 from obstore.exceptions import BaseError, InvalidPathError, NotModifiedError
@@ -30,6 +32,7 @@ T = TypeVar("T")
 
 _CHUNK = 2 * 1024 * 1024
 _AT_ONCE = 32
+_LONGEST_FAREWELL = 2.0  # seconds; some milliseconds are usual
 _STATUS = re.compile(r"status code: (\d{3}[^:<\n]*)")
 _ERROR_CODE = re.compile(r"<Code>(.*?)</Code>")
 _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist")
@@ -63,79 +66,172 @@ class _Tree:
     directories: frozenset[str]
     files: Mapping[str, ObjectMeta]
 
+    @property
+    def versions(self) -> dict[str, str]:
+        """The version of each file."""
+        return {name: _version(meta) for name, meta in self.files.items()}
+
 
 def fetch(job: Job) -> Fetched | None:
     """Download an object or a prefix, unless the cache has its current version. See `Fetcher`."""
     opened = open_store(job.uri, job.settings)
     try:
-        return _fetch(job, opened)
+        with closing(_Download(job, opened)) as download:
+            return download.run()
     except Failure as failure:
         region = region_of(opened, job.settings) if failure.code == "wrong-region" else None
         if region is None:
             raise
-    return _fetch(job, open_store(job.uri, job.settings, region))
+    with closing(_Download(job, open_store(job.uri, job.settings, region))) as download:
+        return download.run()
 
 
-def _fetch(job: Job, opened: Opened) -> Fetched | None:
-    with closing(asyncio.new_event_loop()) as loop:
-        found = _run(loop, opened, job.asking, lambda: _look(job, opened))
+class _Download:
+    """One job at one store. obstore's threads do the work; this thread runs the event loop that they report to."""
+
+    def __init__(self, job: Job, opened: Opened) -> None:
+        self._job = job
+        self._opened = opened
+        self._loop = asyncio.new_event_loop()
+        self._unanswered: WeakSet[Any] = WeakSet()
+
+    def run(self) -> Fetched | None:
+        """Download what is not known."""
+        found = self._until_done(self._job.asking, self._look)
         if found is None:
             return None
-        name = file_name(opened.key.rstrip("/").rpartition("/")[2] or opened.bucket)
+        name = file_name(self._opened.key.rstrip("/").rpartition("/")[2] or self._opened.bucket)
         if isinstance(found, _Tree):
-            return _run(loop, opened, job.copying, lambda: _copy_tree(job, opened, found, name))
-        return _run(loop, opened, job.copying, lambda: _copy_object(job, found, name))
+            return self._until_done(self._job.copying, lambda: self._copy_tree(found, name))
+        return self._until_done(self._job.copying, lambda: self._copy_object(found, name))
 
+    def close(self) -> None:
+        """Wait until obstore's threads have done with Python, and end.
 
-def _run(
-    loop: asyncio.AbstractEventLoop,
-    opened: Opened,
-    stop: Cancellation,
-    start: Callable[[], Coroutine[Any, Any, T]],
-) -> T:
-    """Run a coroutine to its end, or until it is told to stop. Explains what the store says."""
-    stop.check()
-    task = loop.create_task(start())
-    try:
-        with stop.waking(lambda: _cancel(loop, task)):
-            return loop.run_until_complete(task)
-    except asyncio.CancelledError:
-        raise Cancelled from None
-    except (BaseError, FileNotFoundError, ValueError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # of the local disk; those of the store have no number
-        raise _explained(error, opened) from error
-    finally:
-        task.cancel()
-        loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
+        One that still tells of a cancelled request while the interpreter shuts down brings the process down.
+        They drop the future when they have told, which shows after the next call of obstore.
+        """
+        deadline = time.monotonic() + _LONGEST_FAREWELL
+        while self._unanswered and time.monotonic() < deadline:
+            obstore.parse_scheme("s3://bucket")
+            time.sleep(0.001)
+        self._loop.close()
 
-
-def _cancel(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
-    loop.call_soon_threadsafe(task.cancel)
-
-
-async def _look(job: Job, opened: Opened) -> GetResult | _Tree | None:
-    """Ask for the object, then for the prefix; return None if the cache has it."""
-    key = opened.key
-    if key and not key.endswith("/"):
-        known = job.known.version if job.known else None
+    def _until_done(self, stop: Cancellation, start: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run a coroutine to its end, or until it is told to stop. Explains what the store says."""
+        stop.check()
+        task = self._loop.create_task(start())
         try:
-            result = await obstore.get_async(
-                opened.store, key, options={"if_none_match": known} if known and _is_etag(known) else None
-            )
-        except NotModifiedError:
-            return None
-        except FileNotFoundError:
-            pass
-        else:
-            return None if job.is_known(_version(result.meta)) else result
-    prefix = key.rstrip("/")
-    found = await obstore.list(opened.store, prefix or None).collect_async()
-    if not found:
-        hint = "wildcards are not expanded: name the prefix" if "*" in key else None
-        raise Failure("remote-not-found", "there is no object of that name, and nothing below it", hint)
-    tree = _lay_out(prefix, found)
-    return None if job.is_known(_digest(_versions(tree))) else tree
+            with stop.waking(lambda: self._cancel(task)):
+                return self._loop.run_until_complete(task)
+        except asyncio.CancelledError:
+            raise Cancelled from None
+        except (BaseError, FileNotFoundError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # of the local disk; those of the store have no number
+            raise _explained(error, self._opened) from error
+        finally:
+            task.cancel()
+            self._loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
+
+    def _cancel(self, task: asyncio.Task[Any]) -> None:
+        self._loop.call_soon_threadsafe(task.cancel)
+
+    async def _answer(self, request: Any) -> Any:
+        """Await what obstore was asked for, and remember it until obstore forgets it."""
+        self._unanswered.add(request)
+        try:
+            return await request
+        finally:
+            del request  # else the traceback would keep it
+
+    async def _look(self) -> GetResult | _Tree | None:
+        """Ask for the object, then for the prefix; return None if the cache has it."""
+        store, key, job = self._opened.store, self._opened.key, self._job
+        if key and not key.endswith("/"):
+            known = job.known.version if job.known else None
+            condition: Any = {"if_none_match": known} if known and _is_etag(known) else None
+            try:
+                result: GetResult = await self._answer(obstore.get_async(store, key, options=condition))
+            except NotModifiedError:
+                return None
+            except FileNotFoundError:
+                pass
+            else:
+                return None if job.is_known(_version(result.meta)) else result
+        prefix = key.rstrip("/")
+        found = await self._answer(obstore.list(store, prefix or None).collect_async())
+        if not found:
+            hint = "wildcards are not expanded: name the prefix" if "*" in key else None
+            raise Failure("remote-not-found", "there is no object of that name, and nothing below it", hint)
+        tree = _lay_out(prefix, found)
+        return None if job.is_known(_digest(tree.versions)) else tree
+
+    async def _copy_object(self, result: GetResult, name: str) -> Fetched:
+        with self._job.transfer(name, result.meta["size"]) as count:
+            await self._save(result, os.path.join(self._job.directory, name), count)
+        return Fetched(name, _version(result.meta))
+
+    async def _copy_tree(self, tree: _Tree, name: str) -> Fetched:
+        root = os.path.join(self._job.directory, name)
+        os.mkdir(root)
+        for directory in sorted(tree.directories):
+            os.mkdir(place(root, directory))
+        versions = tree.versions
+        changed = {
+            file: meta for file, meta in tree.files.items() if not self._link(root, file, versions[file])
+        }
+        remaining = iter(changed.items())
+
+        async def copy_some(count: Callable[[int], None]) -> None:
+            for relative, meta in remaining:
+                path = place(root, relative)
+                try:
+                    result = await self._answer(obstore.get_async(self._opened.store, meta["path"]))
+                except FileNotFoundError:
+                    if meta["size"] > 0:
+                        raise Failure(
+                            "remote-changed", f"'{relative}' vanished meanwhile", "try again"
+                        ) from None
+                    os.mkdir(path)  # the empty object `relative/`
+                else:
+                    versions[relative] = _version(result.meta)
+                    await self._save(result, path, count)
+
+        with self._job.transfer(name, sum(meta["size"] for meta in changed.values())) as count:
+            tasks = [asyncio.ensure_future(copy_some(count)) for _ in range(min(_AT_ONCE, len(changed)))]
+            try:
+                await asyncio.gather(*tasks)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+        return Fetched(name, _digest(versions), versions)
+
+    def _link(self, root: str, name: str, version: str) -> bool:
+        """Take an unchanged member from the copy that the cache has; return whether that could be done."""
+        known = self._job.known
+        if known is None or known.members.get(name) != version:
+            return False
+        try:
+            os.link(os.path.join(known.path, name), place(root, name))
+        except OSError:  # a file system without links
+            return False
+        return True
+
+    async def _save(self, result: GetResult, path: str, count: Callable[[int], None]) -> None:
+        stream, done, size = result.stream(min_chunk_size=_CHUNK), 0, result.meta["size"]
+        with open(path, "wb") as file:
+            while True:
+                try:
+                    chunk = await self._answer(stream.__anext__())
+                except StopAsyncIteration:
+                    break
+                file.write(chunk)
+                done += len(chunk)
+                count(len(chunk))
+        if done < size:
+            raise Failure("download-broken-off", f"the connection broke off after {done} of {size} bytes")
 
 
 def _lay_out(prefix: str, found: Iterable[ObjectMeta]) -> _Tree:
@@ -156,67 +252,6 @@ def _lay_out(prefix: str, found: Iterable[ObjectMeta]) -> _Tree:
     return _Tree(frozenset(directories), files)
 
 
-async def _copy_object(job: Job, result: GetResult, name: str) -> Fetched:
-    with job.transfer(name, result.meta["size"]) as count:
-        await _save(result, os.path.join(job.directory, name), count)
-    return Fetched(name, _version(result.meta))
-
-
-async def _copy_tree(job: Job, opened: Opened, tree: _Tree, name: str) -> Fetched:
-    root = os.path.join(job.directory, name)
-    os.mkdir(root)
-    for directory in sorted(tree.directories):
-        os.mkdir(place(root, directory))
-    versions = _versions(tree)
-    changed = {file: meta for file, meta in tree.files.items() if not _link(job, root, file, versions[file])}
-    remaining = iter(changed.items())
-
-    async def copy_some(count: Callable[[int], None]) -> None:
-        for relative, meta in remaining:
-            path = place(root, relative)
-            try:
-                result = await obstore.get_async(opened.store, meta["path"])
-            except FileNotFoundError:
-                if meta["size"] > 0:
-                    raise Failure("remote-changed", f"'{relative}' vanished meanwhile", "try again") from None
-                os.mkdir(path)  # the empty object `relative/`
-            else:
-                versions[relative] = _version(result.meta)
-                await _save(result, path, count)
-
-    with job.transfer(name, sum(meta["size"] for meta in changed.values())) as count:
-        tasks = [asyncio.ensure_future(copy_some(count)) for _ in range(min(_AT_ONCE, len(changed)))]
-        try:
-            await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-    return Fetched(name, _digest(versions), versions)
-
-
-def _link(job: Job, root: str, name: str, version: str) -> bool:
-    """Take an unchanged member from the copy that the cache has; return whether that could be done."""
-    if job.known is None or job.known.members.get(name) != version:
-        return False
-    try:
-        os.link(os.path.join(job.known.path, name), place(root, name))
-    except OSError:  # a file system without links
-        return False
-    return True
-
-
-async def _save(result: GetResult, path: str, count: Callable[[int], None]) -> None:
-    done, size = 0, result.meta["size"]
-    with open(path, "wb") as file:
-        async for chunk in result.stream(min_chunk_size=_CHUNK):
-            file.write(chunk)
-            done += len(chunk)
-            count(len(chunk))
-    if done < size:
-        raise Failure("download-broken-off", f"the connection broke off after {done} of {size} bytes")
-
-
 def _is_etag(version: str) -> bool:
     return version.endswith('"')
 
@@ -226,10 +261,6 @@ def _version(meta: ObjectMeta) -> str:
     if not etag:
         return f"{meta['last_modified'].isoformat()}, {meta['size']} bytes"
     return etag if _is_etag(etag) else f'"{etag}"'  # Azure's listings leave the quotes out
-
-
-def _versions(tree: _Tree) -> dict[str, str]:
-    return {name: _version(meta) for name, meta in tree.files.items()}
 
 
 def _digest(versions: Mapping[str, str]) -> str:

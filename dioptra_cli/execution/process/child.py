@@ -362,6 +362,7 @@ class _Supervision:
         self._linger_until += seconds
 
     def _interrupt(self, signum: signal.Signals) -> None:
+        self._notice_end()  # Python hands out signals by number, not by time: SIGCHLD comes after SIGINT
         if self._ended is None and self._cause is None:
             self._cause, self._interrupted_by = Cause.INTERRUPT, signum
         if self._ended is None and self._sent is None:

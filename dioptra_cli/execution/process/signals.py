@@ -136,7 +136,7 @@ class SignalGuard:
 
 
 class Inbox:
-    """Signals in order of arrival, with a file descriptor that becomes readable when there is one."""
+    """Signals with a file descriptor that becomes readable when there is one."""
 
     EXTRA_SIGNALS = (signal.SIGCHLD, signal.SIGTSTP, signal.SIGWINCH)
 

@@ -132,7 +132,8 @@ def test_fsspec_is_missing(fetch: Fetch, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_package_that_fsspec_needs_is_missing(
     fetch: Fetch, monkeypatch: pytest.MonkeyPatch, scheme: str, package: str
 ) -> None:
-    monkeypatch.setitem(sys.modules, package, None)
+    for module in [package, *(name for name in sys.modules if name.startswith(f"{package}."))]:
+        monkeypatch.setitem(sys.modules, module, None)
     for module in ("fsspec.implementations.sftp", "fsspec.implementations.arrow"):
         monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.delitem(_registry, scheme, raising=False)
