@@ -225,8 +225,8 @@ _ESAC = re.compile(r"esac(?![^\s;|&()<>])")
 class _Unclear(Exception):
     """The command cannot be followed any further."""
 
-    def __init__(self, index: int, message: str, hint: str | None, code: str) -> None:
-        self.index, self.message, self.hint, self.code = index, message, hint, code
+    def __init__(self, index: int, code: str, message: str, hint: str | None) -> None:
+        self.index, self.code, self.message, self.hint = index, code, message, hint
 
 
 class _Findings:
@@ -455,8 +455,9 @@ class _Reader:
             return self.origins[self.at]
         return self.origins[-1] + 1 if self.origins else 0
 
-    def unclear(self, message: str, hint: str | None = None, code: str = "unclear-shell-syntax") -> _Unclear:
-        return _Unclear(self.index(), message, hint, code)
+    def unclear(self, found: str, hint: str | None = None) -> _Unclear:
+        message = f"the shell's syntax cannot be followed here: {found}"
+        return _Unclear(self.index(), "unclear-shell-syntax", message, hint)
 
     # Placeholders
 
@@ -601,7 +602,7 @@ class _Reader:
         name, arguments = command.name, command.resolved()[1:]
         options = "".join(word.text for word in arguments if word.text[:1] in ("-", "+"))
         if name in _DECLARING_COMMANDS and re.search("[inf]", options):
-            raise self.unclear(f"'{name} {options}' changes what later assignments mean")
+            raise self.unclear(f"'{name} {options}' lets bash evaluate values later on")
         if name in ("set", "shopt"):
             for word in arguments:
                 if name == "set" and word.text in ("-", "--"):
@@ -620,15 +621,15 @@ class _Reader:
         elif _EVALUATING_COMMANDS.fullmatch(name):
             inside = [index for word in arguments for index in word.inside]
             self.findings.reject(inside, "placeholder-evaluated", f"'{name}'")
-        elif name == "printf" and arguments and arguments[0].text.lstrip(_OPAQUE).startswith("\0"):
-            self.findings.reject(arguments[0].direct, "placeholder-as-format")
-        elif name == "printf" and arguments and arguments[0].text.startswith("-v"):
-            named = [index for word in arguments[:2] for index in word.direct]
-            self.findings.reject(named, "placeholder-as-name", "'printf -v'")
+        elif name == "printf" and arguments:
+            if arguments[0].text.lstrip(_OPAQUE)[:1] in ("", "\0", "-", "{"):
+                self.findings.reject(arguments[0].inside, "placeholder-as-format")
+            if arguments[0].text == "-v" and len(arguments) > 1:
+                self.findings.reject(arguments[1].inside, "placeholder-as-name", "'printf -v'")
         elif name in ("test", "["):
             for operator, operand in pairwise(arguments):
-                if operator.fixed in ("-v", "-R", ""):
-                    self.findings.reject(operand.direct, "placeholder-as-name", f"'{name} -v'")
+                if operator.direct or operator.fixed in ("-v", "-R", ""):
+                    self.findings.reject(operand.inside, "placeholder-as-name", f"'{name} -v'")
 
     # Compound commands
 
@@ -811,7 +812,7 @@ class _Reader:
                 text += char
             if "\0" in text:
                 self.at = self.text.index("\0", start)
-                raise self.unclear(*_FAULTS["placeholder-as-delimiter"], "placeholder-as-delimiter")
+                raise _Unclear(self.index(), "placeholder-as-delimiter", *_FAULTS["placeholder-as-delimiter"])
             if self.at <= start or re.search(r"[\\$`\n]", text):
                 raise self.unclear("a here-document whose delimiter is not plain text")
         if self.at == start:

@@ -63,6 +63,7 @@ class Template(NamedTuple):
         return "".join("\0" if isinstance(piece, Placeholder) else piece.text for piece in self.pieces)
 
 
+_BRACE = re.compile(r"[{}]")
 _BRACE_OR_NUL = re.compile(r"[{}\0]")
 _FIELD_NAME_END = re.compile(r"[{}:!]|\[[^\]]*\]?")
 
@@ -133,10 +134,10 @@ def _field_end(text: str, position: int) -> int | None:
     if stop is None or stop[0] == "{":
         return None
     depth = 1
-    for brace in re.finditer(r"[{}]", text[stop.start() :]):
+    for brace in _BRACE.finditer(text, stop.start()):
         depth += 1 if brace[0] == "{" else -1
         if depth == 0:
-            return stop.start() + brace.end()
+            return brace.end()
     return None
 
 

@@ -123,7 +123,8 @@ def problem_of_missing(fetch: Fetch, uri: str) -> Problem:
     with pytest.raises(DownloadError) as raised:
         fetch(uri)
     (problem,) = raised.value.problems
-    assert problem.code == "remote-not-found", problem
+    # Servers of older MLflow versions answer 500 for what is not there.
+    assert problem.code in ("remote-not-found", "remote-failed"), problem
     return problem
 
 
