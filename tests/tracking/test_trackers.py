@@ -132,7 +132,9 @@ def test_rest_and_mlflow_record_the_same(tmp_path: Path) -> None:
         assert len(seen[0]["params"]) == 123
         assert len(seen[0]["tags"]["long"]) == 8000
         assert refusals(fast) == refusals(careful)
-        client.delete_experiment(client.get_experiment_by_name("fa st").experiment_id)
+        experiment = client.get_experiment_by_name("fa st")
+        assert experiment is not None
+        client.delete_experiment(experiment.experiment_id)
         for tracker in (fast, careful):
             with pytest.raises(TrackingError, match=r"'fa st' .* is deleted"):
                 tracker.start(RunRequest(experiment_name="fa st"))
@@ -177,17 +179,18 @@ class Server(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
         pass
 
 
 @contextmanager
 def answering(*answers: tuple[int, bytes]) -> Iterator[tuple[str, list[tuple[str, str | None]]]]:
-    handler = type("Handler", (Server,), {"answers": list(answers), "asked": []})
+    asked: list[tuple[str, str | None]] = []
+    handler = type("Handler", (Server,), {"answers": list(answers), "asked": asked})
     server = HTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        yield f"127.0.0.1:{server.server_port}", handler.asked
+        yield f"127.0.0.1:{server.server_port}", asked
     finally:
         server.shutdown()
         server.server_close()
