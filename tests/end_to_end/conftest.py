@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -42,7 +43,7 @@ class Store:
     def runs(self) -> list[Recorded]:
         if not self.path.exists():
             return []
-        with sqlite3.connect(self.path) as database:
+        with closing(sqlite3.connect(self.path)) as database:
             database.row_factory = sqlite3.Row
             rows = database.execute(
                 "select r.*, e.name as experiment from runs r join experiments e using (experiment_id) "
@@ -89,7 +90,7 @@ def store(tmp_path: Path, _empty_store: bytes) -> Store:
     path = tmp_path / "mlflow.db"
     path.write_bytes(_empty_store)
     # The default experiment would keep its artifacts where the template store was made.
-    with sqlite3.connect(path) as database:
+    with closing(sqlite3.connect(path)) as database, database:
         database.execute("update experiments set artifact_location = ?", (f"file://{tmp_path}/mlruns/0",))
     return Store(path)
 
