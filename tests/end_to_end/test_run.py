@@ -355,6 +355,12 @@ def test_a_timeout_kills_the_run(dioptra: Any, project: Any, store: Any) -> None
     assert store.only.status == "KILLED"
 
 
+def is_running(pid: int) -> bool:
+    """Return whether a process runs; one that has ended and waits for its parent to ask does not."""
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return state.stdout.strip()[:1] not in ("", "Z")
+
+
 @pytest.mark.parametrize(
     ("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
@@ -372,8 +378,7 @@ def test_an_interrupted_run_is_killed_and_leaves_no_process(
     assert returned == code, said
     assert 'Traceback (most recent call last):\n  File "<frozen' not in said
     assert (store.only.status, store.only.ended) == ("KILLED", True)
-    with pytest.raises(ProcessLookupError):
-        os.kill(int((directory / "ready").read_text()), 0)
+    assert not is_running(int((directory / "ready").read_text()))
 
 
 def test_plugin_directories_and_settings_reach_the_child(
