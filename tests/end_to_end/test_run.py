@@ -357,8 +357,15 @@ def test_a_timeout_kills_the_run(dioptra: Any, project: Any, store: Any) -> None
 
 def is_running(pid: int) -> bool:
     """Return whether a process runs; one that has ended and waits for its parent to ask does not."""
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return state.stdout.strip()[:1] not in ("", "Z")
+    if not Path("/proc/self/stat").exists():
+        state = subprocess.run(
+            ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
+        )
+        return state.stdout.strip()[:1] not in ("", "Z")
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 @pytest.mark.parametrize(
