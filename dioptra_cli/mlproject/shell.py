@@ -617,7 +617,7 @@ class _Reader:
                     # Where the variable is an array, the elements of a value `(…)` are evaluated.
                     self.findings.mangle(word.direct, "(" if name not in ("export", "readonly") else "")
                 else:
-                    self.findings.reject(word.direct, "placeholder-as-name", f"'{name}'")
+                    self.findings.reject(word.inside, "placeholder-as-name", f"'{name}'")
         elif _EVALUATING_COMMANDS.fullmatch(name):
             inside = [index for word in arguments for index in word.inside]
             self.findings.reject(inside, "placeholder-evaluated", f"'{name}'")
@@ -759,6 +759,8 @@ class _Reader:
 
     def compared(self, operand: _Word) -> None:
         """Take an operand of `-eq` and the like as the arithmetic that it is, even in quotes."""
+        substituted = [index for index in operand.inside if index not in operand.direct]
+        self.findings.reject(substituted, "placeholder-evaluated", "'[[', other than '[',")
         if operand.text == "\0" and len(operand.direct) == 1 and not operand.split:
             slot = self.findings.slots[operand.direct[0]]
             self.findings.slots[operand.direct[0]] = slot._replace(
@@ -1167,6 +1169,7 @@ class _Reader:
         """Read an arithmetic expression up to `close`, behind the parenthesis or bracket that opened it."""
         opening = "(" if close == ")" else "["
         depth, previous = 0, ""
+        known_slots, known_direct = len(self.findings.slots), len(self.direct)
         while (char := self.peek()) != close or depth:
             if not char or char == "\\":
                 raise self.unclear(f"an arithmetic expression without '{close}'")
@@ -1189,6 +1192,9 @@ class _Reader:
                 self.findings.reject(self.direct[known:], "placeholder-in-arithmetic")
             previous = char
         self.at += 1
+        direct = self.direct[known_direct:]
+        substituted = [index for index in self.findings.since(known_slots) if index not in direct]
+        self.findings.reject(substituted, "placeholder-evaluated", "arithmetic")
 
     def backquoted(self, context: Context) -> None:
         """Read a backtick substitution behind its opening backtick."""

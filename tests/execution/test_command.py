@@ -149,7 +149,7 @@ def test_a_value_is_passed_on_exactly(workplace: Workplace, context: str) -> Non
     sample = workplace.run(render(text, x="mark"))
     assert b"mark" in sample
 
-    @settings(max_examples=45, deadline=None, database=None)
+    @settings(max_examples=40, deadline=None, database=None)
     @given(VALUES)
     @example("")
     @example("plain-value_1.5")
@@ -399,7 +399,7 @@ COMMANDS = st.recursive(
 )
 
 
-@settings(max_examples=250, deadline=None, database=None)
+@settings(max_examples=200, deadline=None, database=None)
 @given(text=COMMANDS, a=VALUES, b=VALUES, i=st.integers(-99, 99))
 def test_any_command_treats_hostile_values_as_it_treats_plain_ones(
     workplace: Workplace, text: str, a: str, b: str, i: int
