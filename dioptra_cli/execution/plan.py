@@ -106,10 +106,10 @@ def _render(
     """Return the command for `bash -c`, or what cannot be quoted where the command uses it."""
     declared = {value.name: value.text for value in values if value.declared}
     # A value that is missing or wrong has been reported; the others can still be looked at.
-    known = {placeholder.name: "" for placeholder in template.placeholders} | declared
+    absent = {p.name: "0" for p in template.placeholders if p.name not in declared}
     extra = [(value.name, value.text) for value in values if not value.declared]
     try:
-        return render_command(template, known, extra), []
+        return render_command(template, absent | declared, extra), []
     except RefusedValuesError as error:
         return "", [_problem(entry_point, refusal) for refusal in error.refusals]
 

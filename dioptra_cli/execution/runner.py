@@ -165,7 +165,7 @@ def _run_child(
     logs = os.path.join(scratch, "logs")
     os.mkdir(logs)
     outcome = run_child(
-        ["bash", "-c", job.plan.command],
+        ["bash", "-c", "--", job.plan.command],  # a command may start with '-'
         cwd=job.plan.project.directory,
         env=environment.merged(job.base, added),
         guard=guard,
