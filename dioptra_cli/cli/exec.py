@@ -46,16 +46,10 @@ def command(ctx: click.Context, /, **options: Any) -> None:
 
 
 @dataclass(frozen=True)
-class _Options:
+class _Options(job.JobOptions):
     """What was asked for on the command line; the fields are click's names of the options above."""
 
     project: str
-    tracking_uri: str | None
-    plugin_dirs: tuple[str, ...]
-    env: tuple[str, ...]
-    log_level: str | None
-    log_as_json: bool | None
-    storage_dir: str | None
 
 
 def _exec(options: _Options, words: list[str]) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import Protocol
+from dataclasses import dataclass, replace
 
 from dioptra_cli.cli import output
 from dioptra_cli.cli.options import require_pairs
@@ -17,17 +16,16 @@ from dioptra_cli.execution.environment import JobSettings
 from dioptra_cli.parameters.uris import REMOTE_SCHEMES, scheme_of
 
 
-class JobOptions(Protocol):
-    """The options of `dioptra_cli.cli.options.job_options`."""
+@dataclass(frozen=True)
+class JobOptions:
+    """The options of `dioptra_cli.cli.options.job_options`; the fields are click's names of them."""
 
-    @property
-    def plugin_dirs(self) -> tuple[str, ...]: ...  # noqa: D102
-    @property
-    def env(self) -> tuple[str, ...]: ...  # noqa: D102
-    @property
-    def log_level(self) -> str | None: ...  # noqa: D102
-    @property
-    def log_as_json(self) -> bool | None: ...  # noqa: D102
+    tracking_uri: str | None
+    plugin_dirs: tuple[str, ...]
+    env: tuple[str, ...]
+    log_level: str | None
+    log_as_json: bool | None
+    storage_dir: str | None
 
 
 def job_settings(options: JobOptions, base: Mapping[str, str], project: str, caller: str) -> JobSettings:

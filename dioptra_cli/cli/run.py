@@ -100,7 +100,7 @@ def command(**options: Any) -> int:
 
 
 @dataclass(frozen=True)
-class _Options:
+class _Options(job.JobOptions):
     """What was asked for on the command line; the fields are click's names of the options above."""
 
     project: str
@@ -115,12 +115,6 @@ class _Options:
     parent_run_id: str | None
     tags: tuple[str, ...]
     timeout: float | None
-    tracking_uri: str | None
-    plugin_dirs: tuple[str, ...]
-    env: tuple[str, ...]
-    log_level: str | None
-    log_as_json: bool | None
-    storage_dir: str | None
     dry_run: bool
     as_json: bool
     help_entry_point: bool
