@@ -58,6 +58,14 @@ def mlflow_server(directory: Path) -> Iterator[str]:
     finally:
         os.killpg(server.pid, signal.SIGKILL)
         server.wait()
+        # The workers share the listening socket: until the last of them is gone, it may still take a connection.
+        while listens(port):
+            time.sleep(0.05)
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def record_a_run(tracker: Tracker, directory: Path, experiment: str) -> str:
