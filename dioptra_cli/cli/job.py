@@ -25,24 +25,28 @@ class JobOptions:
     env: tuple[str, ...]
     log_level: str | None
     log_as_json: bool | None
+    flow_workers: int | None
     storage_dir: str | None
 
 
 def job_settings(options: JobOptions, base: Mapping[str, str], project: str, caller: str) -> JobSettings:
     """Return the settings of a child's environment. Remote plugin directories are still URIs.
 
-    A directory that `DIOPTRA_PLUGIN_DIR` names and that does not exist is left out, with a warning.
+    A directory that a variable names and that does not exist is left out, with a warning.
 
     Raises:
         UsageError: A `--plugin-dir` does not exist, or an `--env` is malformed.
     """
     directories: list[str] = []
+    collections: set[str] = set()
     missing: list[Problem] = []
     for directory, where in environment.plugin_directories(options.plugin_dirs, base, project, caller):
         if scheme_of(directory) in REMOTE_SCHEMES or os.path.isdir(directory):
             if directory not in directories:
                 directories.append(directory)
-        elif where == environment.PLUGIN_DIR:
+                if where in environment.COLLECTIONS:
+                    collections.add(directory)
+        elif where.startswith("DIOPTRA_"):
             output.warning(f"{where}: the plugin directory '{directory}' does not exist; it is left out")
         else:
             missing.append(Problem("no-plugin-dir", f"{where}: there is no directory '{directory}'"))
@@ -50,8 +54,10 @@ def job_settings(options: JobOptions, base: Mapping[str, str], project: str, cal
         raise UsageError(missing)
     return JobSettings(
         tuple(directories),
+        frozenset(collections),
         options.log_level,
         options.log_as_json,
+        options.flow_workers,
         tuple(require_pairs("--env", options.env).items()),
     )
 
@@ -62,8 +68,16 @@ def remote_plugins(settings: JobSettings) -> list[str]:
 
 
 def with_local_plugins(settings: JobSettings, copies: Mapping[str, str]) -> JobSettings:
-    """Return the settings with local copies in place of remote plugin directories."""
-    return replace(settings, plugin_directories=tuple(copies.get(d, d) for d in settings.plugin_directories))
+    """Return the settings with local copies in place of remote plugin directories.
+
+    A collection is imported from the directory that it lies in. That of a copy holds nothing else.
+    """
+
+    def local(directory: str) -> str:
+        copy = copies.get(directory, directory)
+        return os.path.dirname(copy) if directory in settings.collections else copy
+
+    return replace(settings, plugin_directories=tuple(map(local, settings.plugin_directories)))
 
 
 @contextlib.contextmanager

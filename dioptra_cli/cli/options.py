@@ -51,6 +51,12 @@ def job_options(command: Command) -> Command:
                 help="The job's log format (DIOPTRA_JOB_LOG_AS_JSON).",
             ),
             click.option(
+                "--flow-workers",
+                type=click.IntRange(min=1),
+                metavar="N",
+                help="How many tasks of a flow may run side by side (DIOPTRA_FLOW_WORKERS). [default: 1]",
+            ),
+            click.option(
                 "--storage-dir",
                 metavar="DIR",
                 help="Where downloads are kept. [default: the user's cache directory]",

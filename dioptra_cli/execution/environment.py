@@ -13,6 +13,11 @@ from dataclasses import dataclass
 PLUGIN_DIR = "DIOPTRA_PLUGIN_DIR"
 LOG_LEVEL = "DIOPTRA_JOB_LOG_LEVEL"
 LOG_AS_JSON = "DIOPTRA_JOB_LOG_AS_JSON"
+FLOW_WORKERS = "DIOPTRA_FLOW_WORKERS"
+FLOW_EVENTS = "DIOPTRA_FLOW_EVENTS"
+COLLECTIONS = ("DIOPTRA_CUSTOM_PLUGINS_S3_URI", "DIOPTRA_PLUGINS_S3_URI")
+"""Each holds where one collection of plugins lies, `s3://plugins/dioptra_custom`: the last part of the URI is the
+name of the package. A testbed sets them for its workers."""
 PYTHONPATH = "PYTHONPATH"
 PYTHONUNBUFFERED = "PYTHONUNBUFFERED"
 TRACKING_URI = "MLFLOW_TRACKING_URI"
@@ -21,8 +26,19 @@ EXPERIMENT_ID = "MLFLOW_EXPERIMENT_ID"
 EXPERIMENT_NAME = "MLFLOW_EXPERIMENT_NAME"
 NO_COLOR = "NO_COLOR"
 
-OLDER_NAMES = {PLUGIN_DIR: "AI_PLUGIN_DIR", LOG_LEVEL: "AI_JOB_LOG_LEVEL", LOG_AS_JSON: "AI_JOB_LOG_AS_JSON"}
+OLDER_NAMES = {
+    PLUGIN_DIR: "AI_PLUGIN_DIR",
+    LOG_LEVEL: "AI_JOB_LOG_LEVEL",
+    LOG_AS_JSON: "AI_JOB_LOG_AS_JSON",
+    **{name: name.replace("DIOPTRA_", "AI_") for name in COLLECTIONS},
+}
 """The names that entry points published before May 2022 read; they get the same values."""
+
+CHILD_PATH = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "child_path")
+"""What a child imports from: the SDK, the flows and the import hook. First on its `PYTHONPATH`."""
+
+BUILTIN_PLUGINS = os.path.join(CHILD_PATH, "task-plugins")
+"""The built-in task plugins: the last of the plugin directories, so that the user's own win."""
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -45,14 +61,18 @@ class JobSettings:
 
     Attributes:
         plugin_directories: Absolute, first found first.
+        collections: Those of them that are a collection themselves, instead of holding some.
         log_level: For `DIOPTRA_JOB_LOG_LEVEL`.
         log_as_json: For `DIOPTRA_JOB_LOG_AS_JSON`: the variable counts as set when it is not empty.
+        flow_workers: For `DIOPTRA_FLOW_WORKERS`: how many tasks of a flow may run side by side.
         extra: Variables that the user adds; they win over everything but the run's own.
     """
 
     plugin_directories: tuple[str, ...] = ()
+    collections: frozenset[str] = frozenset()
     log_level: str | None = None
     log_as_json: bool | None = None
+    flow_workers: int | None = None
     extra: tuple[tuple[str, str], ...] = ()
 
 
@@ -98,6 +118,7 @@ def additions(
     tracking_uri: str | None = None,
     run_id: str | None = None,
     experiment_id: str | None = None,
+    flow_events: str | None = None,
 ) -> dict[str, str]:
     """Return the variables that a child gets beside, or instead of, those of `base`.
 
@@ -107,6 +128,7 @@ def additions(
         tracking_uri: Absolute, so that the child writes to the same place.
         run_id: The run that a bare `mlflow.start_run()` joins.
         experiment_id: The experiment of that run.
+        flow_events: The directory into which flows report what they do.
     """
     added: dict[str, str] = {}
     if PYTHONUNBUFFERED not in base:
@@ -114,14 +136,19 @@ def additions(
     path = _path_with_python(base)
     if path is not None:
         added["PATH"] = path
-    if settings.plugin_directories:
-        added[PLUGIN_DIR] = os.pathsep.join(settings.plugin_directories)
-        before = base.get(PYTHONPATH, "").split(os.pathsep)
-        added[PYTHONPATH] = os.pathsep.join([*settings.plugin_directories, *filter(None, before)])
+    plugins = [*(d for d in settings.plugin_directories if d != BUILTIN_PLUGINS), BUILTIN_PLUGINS]
+    added[PLUGIN_DIR] = os.pathsep.join(plugins)
+    ours = [CHILD_PATH, *plugins]
+    before = [d for d in base.get(PYTHONPATH, "").split(os.pathsep) if d and d not in ours]
+    added[PYTHONPATH] = os.pathsep.join([*ours, *before])
     if settings.log_level is not None:
         added[LOG_LEVEL] = settings.log_level
     if settings.log_as_json is not None:
         added[LOG_AS_JSON] = "1" if settings.log_as_json else ""
+    if settings.flow_workers is not None:
+        added[FLOW_WORKERS] = str(settings.flow_workers)
+    if flow_events is not None:
+        added[FLOW_EVENTS] = flow_events
     for name, older in OLDER_NAMES.items():
         value = added.get(name, base.get(name))
         if value is not None:
@@ -162,13 +189,23 @@ def plugin_directories(
 ) -> Iterable[tuple[str, str]]:
     """Yield the plugin directories, first found first, each with where it was named; remote ones as their URI.
 
-    `--plugin-dir`, then `DIOPTRA_PLUGIN_DIR`, then `task-plugins/` in the project. Relative ones belong to the
-    caller's directory. Whether they exist is not looked up, but for the project's.
+    `--plugin-dir`, then `DIOPTRA_PLUGIN_DIR`, then what `COLLECTIONS` name, then `task-plugins/` in the project;
+    `additions` puts the built-in ones last. Relative ones belong to the caller's directory. Whether they exist is
+    not looked up, but for the project's.
     """
-    inherited = split_directories(base.get(PLUGIN_DIR) or base.get(OLDER_NAMES[PLUGIN_DIR]))
-    for named, where in [*((d, "--plugin-dir") for d in options), *((d, PLUGIN_DIR) for d in inherited)]:
-        remote = "://" in named and not named.startswith("file:")
-        yield (named if remote else os.path.abspath(os.path.join(caller, os.path.expanduser(named)))), where
+
+    def named(name: str) -> str | None:
+        return base.get(name) or base.get(OLDER_NAMES[name])
+
+    for directory, where in [
+        *((directory, "--plugin-dir") for directory in options),
+        *((directory, PLUGIN_DIR) for directory in split_directories(named(PLUGIN_DIR))),
+        *((directory, name) for name in COLLECTIONS if (directory := named(name))),
+    ]:
+        if "://" in directory and not directory.startswith("file:"):
+            yield directory, where
+        else:
+            yield os.path.abspath(os.path.join(caller, os.path.expanduser(directory))), where
     own = os.path.join(project, "task-plugins")
     if os.path.isdir(own):
         yield own, "the project"

@@ -226,7 +226,10 @@ def _read(manifest: str) -> Mapping[str, Any] | None:
 
 
 def _snapshot(path: str) -> dict[str, list[int]] | None:
-    """Return size and time of every file below `path`, or of `path` itself under an empty name."""
+    """Return size and time of every file below `path`, or of `path` itself under an empty name.
+
+    What Python compiles beside the modules that it imports is not looked at: a plugin directory is used in place.
+    """
     found: dict[str, list[int]] = {}
     pending = [(path, "")]
     while pending:
@@ -236,6 +239,8 @@ def _snapshot(path: str) -> dict[str, list[int]] | None:
                 for item in items:
                     name = below + item.name
                     if item.is_dir(follow_symlinks=False):
+                        if item.name == "__pycache__":
+                            continue
                         pending.append((item.path, name + "/"))
                         continue
                     status = item.stat(follow_symlinks=False)

@@ -1,0 +1,31 @@
+"""The loggers of flows: `prefect` and those below it, as Prefect 1 named them and scripts look for them."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+__all__ = ["get_logger"]
+
+_ROOT = "prefect"
+_FORMAT = "[%(asctime)s] %(levelname)s - %(name)s | %(message)s"
+_DATE_FORMAT = "%Y-%m-%d %H:%M:%S%z"
+
+
+def get_logger(name: str | None = None) -> logging.Logger:
+    """Return the logger `prefect`, or the one below it that `name` says.
+
+    Scripts clear its handlers and put their own on the root logger, so its records always go on to the root. Left
+    alone, it writes to the standard output that was there when it was first asked for.
+    """
+    root = logging.getLogger(_ROOT)
+    if not getattr(root, "_dioptra_configured", False):
+        root._dioptra_configured = True  # type: ignore[attr-defined]  # survives a second copy of this module
+        if root.level == logging.NOTSET:
+            root.setLevel(logging.INFO)
+        if not root.handlers:
+            handler = logging.StreamHandler(sys.stdout)
+            handler.setFormatter(logging.Formatter(_FORMAT, _DATE_FORMAT))
+            root.addHandler(handler)
+    root.propagate = True
+    return root if name is None else root.getChild(name)
