@@ -19,7 +19,7 @@ import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, KeysView, Mapping
 from dataclasses import dataclass
-from typing import Any, Callable
+from typing import Any, Callable, overload
 
 from dioptra.flows import log, signals
 from dioptra.flows.states import State
@@ -200,14 +200,14 @@ class Task:
         """
         new = copy.copy(self)
         new.tags = set(self.tags)
-        flow = active_flow()
-        if flow is not None:
-            flow._created.pop(self, None)  # it served as the template
-            new._note_created()
         for name, value in changes.items():
             if not hasattr(new, name):
                 raise AttributeError(f"Task does not have {name} as an attribute")
             setattr(new, name, value)
+        flow = active_flow()
+        if flow is not None:
+            flow._created.pop(self, None)  # it served as the template
+            new._note_created()
         return new
 
     def _note_created(self) -> None:
@@ -858,6 +858,10 @@ def _holds_task(value: Any) -> bool:
     return isinstance(value, (Task, unmapped))
 
 
+@overload
+def task(fn: Callable[..., Any], **options: Any) -> FunctionTask: ...
+@overload
+def task(**options: Any) -> Callable[[Callable[..., Any]], FunctionTask]: ...
 def task(fn: Callable[..., Any] | None = None, **options: Any) -> Any:
     """Make a function a task: `@task`, or `@task(nout=2)` with options of `FunctionTask`."""
     if fn is None:
