@@ -93,9 +93,10 @@ def run(flow: Flow, order: tuple[Task, ...], parameters: Mapping[str, Any], limi
     runner = _task_runner(limit)
     caller = _InPrefect(flow, sys.maxsize if limit == 1 and runner is not None else limit)
     ended: list[State] = []
+    values = parameters
 
-    def tasks(**shown: Any) -> Any:  # noqa: ARG001  # Prefect reads their names here
-        state = Execution(flow, order, parameters, caller).run()
+    def tasks(**parameters: Any) -> Any:  # noqa: ARG001  # what Prefect shows
+        state = Execution(flow, order, values, caller).run()
         ended.append(state)
         return (PrefectFailed if isinstance(state, Failed) else Completed)(message=state._message)
 

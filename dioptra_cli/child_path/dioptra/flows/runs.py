@@ -42,6 +42,7 @@ def joined(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _active_run_id() -> str | None:
-    mlflow = sys.modules.get("mlflow")
-    run = None if mlflow is None else mlflow.active_run()
+    # Another thread may just be importing MLflow; then no run can be active in this one.
+    active_run = getattr(sys.modules.get("mlflow"), "active_run", None)
+    run = None if active_run is None else active_run()
     return None if run is None else str(run.info.run_id)
