@@ -137,3 +137,30 @@ def test_a_remote_plugin_directory(dioptra: Any, project: Any, s3: S3, store: An
     text = "entry_points: {main: {command: 'python -c \"import greetings; greetings.hello()\"'}}"
     called = dioptra("run", str(project(text)), "--plugin-dir", "s3://bucket/plugins")
     assert (called.code, called.out) == (0, "hello from s3\n"), called.err
+
+
+def test_collections_of_plugins_that_a_testbed_names(dioptra: Any, project: Any, s3: S3, store: Any) -> None:
+    """What changed is fetched, what is gone goes, and what Python compiles beside it does not count."""
+    s3.put("plugins/dioptra_custom/__init__.py", "")
+    s3.put("plugins/dioptra_custom/a.py", "print('a 1')")
+    s3.put("plugins/dioptra_custom/b.py", "print('b 1')")
+    s3.put("testbed/dioptra_builtins/random/__init__.py", "print('their own')")
+    text = "entry_points: {main: {command: 'python -c \"import dioptra_custom.a, dioptra_builtins.random\"'}}"
+    environ = {
+        "DIOPTRA_CUSTOM_PLUGINS_S3_URI": "s3://bucket/plugins/dioptra_custom",
+        "AI_PLUGINS_S3_URI": "s3://bucket/testbed/dioptra_builtins",
+        "PYTHONDONTWRITEBYTECODE": "",
+    }
+    directory = str(project(text))
+    called = dioptra("run", directory, env=environ)
+    assert (called.code, called.out) == (0, "a 1\ntheir own\n"), called.err
+    assert len(s3.bodies) == 4
+    s3.bodies.clear()
+    assert dioptra("run", directory, env=environ).out == called.out
+    assert s3.bodies == []
+    s3.put("plugins/dioptra_custom/a.py", "print('a 2')\nimport dioptra_custom.b")
+    s3.client.delete_object(Bucket="bucket", Key="plugins/dioptra_custom/b.py")
+    called = dioptra("run", directory, env=environ)
+    assert called.out == "a 2\n"
+    assert "No module named 'dioptra_custom.b'" in called.err
+    assert s3.bodies == ["/bucket/plugins/dioptra_custom/a.py"]

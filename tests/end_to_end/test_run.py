@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from dioptra_cli.execution.environment import BUILTIN_PLUGINS, CHILD_PATH
+
 ECHO = """\
 name: Echo
 entry_points:
@@ -402,9 +404,10 @@ def test_plugin_directories_and_settings_reach_the_child(
     )
     seen = dict(line.split("=", 1) for line in called.out.splitlines() if "=" in line)
     plugins = [f"{tmp_path}/opt ion", f"{tmp_path}/inherited", f"{directory}/task-plugins"]
-    assert seen["DIOPTRA_PLUGIN_DIR"].split(os.pathsep) == plugins
+    assert seen["DIOPTRA_PLUGIN_DIR"].split(os.pathsep) == [*plugins, BUILTIN_PLUGINS]
     assert seen["AI_PLUGIN_DIR"] == seen["DIOPTRA_PLUGIN_DIR"]
-    assert seen["PYTHONPATH"].split(os.pathsep) == [*plugins, str(Path(__file__).parents[2])]
+    own = [CHILD_PATH, *plugins, BUILTIN_PLUGINS]
+    assert seen["PYTHONPATH"].split(os.pathsep) == [*own, str(Path(__file__).parents[2])]
     assert seen["DIOPTRA_JOB_LOG_LEVEL"] == "DEBUG"
     assert seen["DIOPTRA_JOB_LOG_AS_JSON"] == "1"
     assert seen["PYTHONUNBUFFERED"] == "1"
@@ -486,7 +489,7 @@ def test_exec_gives_the_environment_without_a_run(dioptra: Any, project: Any, tm
     called = dioptra("exec", str(directory), "--", "bash", "-c", "env; exit 5", env=uri)
     assert called.code == 5, called.err
     seen = dict(line.split("=", 1) for line in called.out.splitlines() if "=" in line)
-    assert seen["DIOPTRA_PLUGIN_DIR"] == f"{directory}/task-plugins"
+    assert seen["DIOPTRA_PLUGIN_DIR"] == f"{directory}/task-plugins{os.pathsep}{BUILTIN_PLUGINS}"
     assert seen["MLFLOW_TRACKING_URI"] == f"sqlite:///{tmp_path}/x.db"
     assert seen["PWD"] == str(directory)
     assert "MLFLOW_RUN_ID" not in seen
