@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -81,32 +79,6 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-@pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a real server with an empty store."""
-    home = tmp_path_factory.mktemp("prefect")
-    port = free_port()
-    url = f"http://127.0.0.1:{port}/api"
-    argv = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    env = {**os.environ, **QUIET, "PREFECT_HOME": str(home), "PREFECT_API_URL": url}
-    with (home / "server.log").open("wb") as log:
-        server = subprocess.Popen(argv, env=env, stdout=log, stderr=log, start_new_session=True)
-    deadline = time.monotonic() + 180
-    try:
-        while True:
-            try:
-                urllib.request.urlopen(f"{url}/health", timeout=5).close()
-                break
-            except OSError:
-                assert server.poll() is None, (home / "server.log").read_text()
-                assert time.monotonic() < deadline
-                time.sleep(0.3)
-        yield url
-    finally:
-        os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
-
-
 def ask(api: str, path: str, **body: Any) -> Any:
     request = urllib.request.Request(
         f"{api}/{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}
@@ -137,28 +109,32 @@ def call(script: str, tmp_path: Path, **env: str) -> subprocess.CompletedProcess
 
 
 @pytest.mark.parametrize("workers", ["1", "3"])
-def test_a_graph_runs_as_a_flow_of_the_server(workers: str, api: str, tmp_path: Path) -> None:
+def test_a_graph_runs_as_a_flow_of_the_server(workers: str, prefect_api: str, tmp_path: Path) -> None:
     events = tmp_path / "events"
     events.mkdir()
     script = GRAPH.replace("My Graph", f"Graph {workers}")
     called = call(
-        script, tmp_path, PREFECT_API_URL=api, DIOPTRA_FLOW_WORKERS=workers, DIOPTRA_FLOW_EVENTS=str(events)
+        script,
+        tmp_path,
+        PREFECT_API_URL=prefect_api,
+        DIOPTRA_FLOW_WORKERS=workers,
+        DIOPTRA_FLOW_EVENTS=str(events),
     )
     state, tasks = json.loads(called.stdout.strip().splitlines()[-1])
     assert state == "Failed", called.stderr
     assert tasks == {**EXPECTED, "here": ["Success", str(workers == "1")]}
 
-    (flow,) = ask(api, "flows/filter", flows={"name": {"any_": [f"Graph {workers}"]}})
-    (run,) = ask(api, "flow_runs/filter", flows={"id": {"any_": [flow["id"]]}})
+    (flow,) = ask(prefect_api, "flows/filter", flows={"name": {"any_": [f"Graph {workers}"]}})
+    (run,) = ask(prefect_api, "flow_runs/filter", flows={"id": {"any_": [flow["id"]]}})
     assert run["state"]["type"] == "FAILED"
     assert run["state"]["message"] == "Some reference tasks failed."
     assert run["parameters"] == {"parameters": {"start": 5}}
-    runs = ask(api, "task_runs/filter", flow_runs={"id": {"any_": [run["id"]]}})
+    runs = ask(prefect_api, "task_runs/filter", flow_runs={"id": {"any_": [run["id"]]}})
     for _ in range(50):  # the server digests task states after it has the flow's
         if len(runs) == 7 and all(own["state"]["type"] in ("COMPLETED", "FAILED") for own in runs):
             break
         time.sleep(0.2)
-        runs = ask(api, "task_runs/filter", flow_runs={"id": {"any_": [run["id"]]}})
+        runs = ask(prefect_api, "task_runs/filter", flow_runs={"id": {"any_": [run["id"]]}})
     found = sorted((own["name"].split("-")[0], own["state"]["type"]) for own in runs)
     assert found == [
         ("boom", "FAILED"),
@@ -173,25 +149,24 @@ def test_a_graph_runs_as_a_flow_of_the_server(workers: str, api: str, tmp_path: 
     assert json.loads(report.read_text().splitlines()[0])["engine"] == "prefect"
 
 
-def test_the_engine_can_be_chosen(api: str, tmp_path: Path) -> None:
+def test_the_engine_can_be_chosen(prefect_api: str, tmp_path: Path) -> None:
     called = call(GRAPH + "\nassert 'prefect' not in sys.modules", tmp_path)
     assert called.returncode == 0, called.stderr
     alone = json.loads(called.stdout.strip().splitlines()[-1])
     assert alone == ["Failed", {**EXPECTED, "here": ["Success", "True"]}]
     script = GRAPH.replace("My Graph", "not sent")
-    called = call(script, tmp_path, PREFECT_API_URL=api, DIOPTRA_FLOW_ENGINE="dioptra")
+    called = call(script, tmp_path, PREFECT_API_URL=prefect_api, DIOPTRA_FLOW_ENGINE="dioptra")
     assert json.loads(called.stdout.strip().splitlines()[-1]) == alone
-    assert ask(api, "flows/filter", flows={"name": {"any_": ["not sent"]}}) == []
+    assert ask(prefect_api, "flows/filter", flows={"name": {"any_": ["not sent"]}}) == []
 
 
-def test_an_api_named_in_a_profile(api: str, tmp_path: Path) -> None:
+def test_an_api_named_in_a_profile(prefect_api: str, tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
-    profile = f'active = "mine"\n\n[profiles.mine]\nPREFECT_API_URL = "{api}"\n'
+    profile = f'active = "mine"\n\n[profiles.mine]\nPREFECT_API_URL = "{prefect_api}"\n'
     (tmp_path / "home" / "profiles.toml").write_text(profile)
-    env = dict.fromkeys(("PREFECT_PROFILE",), "") and {}
-    called = call(GRAPH.replace("My Graph", "by profile"), tmp_path, **env)
+    called = call(GRAPH.replace("My Graph", "by profile"), tmp_path)
     assert json.loads(called.stdout.strip().splitlines()[-1])[0] == "Failed", called.stderr
-    assert len(ask(api, "flows/filter", flows={"name": {"any_": ["by profile"]}})) == 1
+    assert len(ask(prefect_api, "flows/filter", flows={"name": {"any_": ["by profile"]}})) == 1
 
 
 def test_an_api_that_does_not_answer(tmp_path: Path) -> None:
@@ -208,14 +183,14 @@ def test_settings_that_make_no_sense(tmp_path: Path) -> None:
     assert "ValueError: DIOPTRA_FLOW_ENGINE=airflow: expected 'dioptra' or 'prefect'" in called.stderr
 
 
-def test_a_task_runner_by_name(api: str, tmp_path: Path) -> None:
+def test_a_task_runner_by_name(prefect_api: str, tmp_path: Path) -> None:
     script = GRAPH.replace("My Graph", "on a runner")
     called = call(
         script,
         tmp_path,
-        PREFECT_API_URL=api,
+        PREFECT_API_URL=prefect_api,
         DIOPTRA_FLOW_TASK_RUNNER="prefect.task_runners:ThreadPoolTaskRunner",
     )
     assert json.loads(called.stdout.strip().splitlines()[-1])[1] == {**EXPECTED, "here": ["Success", "False"]}
-    called = call(script, tmp_path, PREFECT_API_URL=api, DIOPTRA_FLOW_TASK_RUNNER="nowhere:Runner")
+    called = call(script, tmp_path, PREFECT_API_URL=prefect_api, DIOPTRA_FLOW_TASK_RUNNER="nowhere:Runner")
     assert "ValueError: DIOPTRA_FLOW_TASK_RUNNER=nowhere:Runner: No module named 'nowhere'" in called.stderr
