@@ -13,6 +13,8 @@ _COMMANDS = {
     "validate": "dioptra_cli.cli.validate",
     "list-entry-points": "dioptra_cli.cli.list_entry_points",
     "exec": "dioptra_cli.cli.exec",
+    "plugins": "dioptra_cli.cli.plugins",
+    "new": "dioptra_cli.cli.new",
 }
 
 

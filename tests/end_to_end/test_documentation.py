@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,21 @@ def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE)
 
 
+def steps(page: str) -> Iterator[tuple[str, str]]:
+    """Yield what a reader of the page does, in order: writes a file (its name, its text), or runs a line ("", line).
+
+    A block of Python or YAML is a file if its first line is a comment with a path, such as `# src/train.py`.
+    """
+    for language, text in re.findall(
+        r"^```(sh|python|yaml)\n(.*?)^```", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE
+    ):
+        file = re.match(r"# ([\w-]+/[\w./-]+)\n", text)
+        if language == "sh":
+            yield from (("", line) for line in text.splitlines())
+        elif file:
+            yield file[1], text
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "sh")])
 def test_the_commands_of_a_page_work(page: str, store: Any, tmp_path: Path) -> None:
     (tmp_path / "sample_projects").symlink_to(ROOT / "sample_projects")
@@ -32,13 +48,22 @@ def test_the_commands_of_a_page_work(page: str, store: Any, tmp_path: Path) -> N
     (bin_directory / "dioptra").chmod(0o755)
     path = os.pathsep.join([str(bin_directory), os.path.dirname(sys.executable), os.environ["PATH"]])
     known: dict[str, str] = {}
-    for line in "".join(blocks(page, "sh")).splitlines():
+    for file, line in steps(page):
+        if file:
+            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / file).write_text(line)
+            continue
         command = re.sub(r"\b(TRAIN|FGM)_RUN_ID\b", lambda match: known[match[1]], line)
         command = command.replace("/tmp/", f"{tmp_path}/")
         done = subprocess.run(
             ["bash", "-c", command],
             cwd=tmp_path,
-            env={**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"},
+            env={
+                **os.environ,
+                "PATH": path,
+                "OMP_NUM_THREADS": "1",
+                "PREFECT_HOME": str(tmp_path / ".prefect"),
+            },
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -47,7 +72,7 @@ def test_the_commands_of_a_page_work(page: str, store: Any, tmp_path: Path) -> N
         )
         assert done.returncode == 0, f"{command}\n{done.stderr}"
         entry_point = re.search(r"-e (\w+)", command)
-        run_id = re.search(r"^run (\w{32})$", done.stdout, re.MULTILINE)
+        run_id = re.search(r"^dioptra: .*\brun (\w{32})\b", done.stderr, re.MULTILINE)
         if entry_point and run_id:
             known[entry_point[1].upper()] = run_id[1]
     assert all(run.status == "FINISHED" for run in store.runs)
