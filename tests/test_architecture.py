@@ -20,8 +20,10 @@ ALLOWED = {
     "mlproject": ("errors",),
     "parameters": ("errors", "mlproject"),
     "tracking": ("errors", "mlproject", "parameters"),
-    "execution": ("errors", "mlproject", "parameters"),
-    "cli": ("errors", "mlproject", "parameters", "tracking", "execution"),
+    "flows": ("errors",),
+    "execution": ("errors", "mlproject", "parameters", "flows"),
+    "scaffold": ("errors", "mlproject", "parameters"),
+    "cli": ("errors", "mlproject", "parameters", "tracking", "flows", "execution", "scaffold"),
 }
 EXCEPTIONS = {
     ("execution/runner.py", "tracking.protocol")

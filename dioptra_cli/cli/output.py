@@ -65,7 +65,7 @@ def diagnostics(found: Iterable[Problem], sources: dict[str, str], stream: TextI
 
 
 def _source_line(line: str, number: int, column: int, stream: TextIO) -> None:
-    before = "".join("\t" if char == "\t" else " " * _width(char) for char in line[: column - 1])
+    before = "".join("\t" if char == "\t" else " " * width_of(char) for char in line[: column - 1])
     say(f"{number:5} | {line}", stream)
     say(f"      | {before}{click.style('^', fg='green', bold=True)}", stream)
 
@@ -85,12 +85,12 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]], width: int) -> 
     """
     body = [list(row) for row in rows]
     last = len(headers) - 1
-    sizes = [max(_width(row[i]) for row in [list(headers), *body]) for i in range(last)]
+    sizes = [max(width_of(row[i]) for row in [list(headers), *body]) for i in range(last)]
     indent = sum(sizes) + 2 * last
     room = max(width - indent, 20)
     lines = []
     for position, row in enumerate([list(headers), *body]):
-        cells = [text + " " * (size - _width(text)) for text, size in zip(row, sizes, strict=False)]
+        cells = [text + " " * (size - width_of(text)) for text, size in zip(row, sizes, strict=False)]
         wrapped = _wrap(row[last], room)
         first = "  ".join([*cells, wrapped[0]]).rstrip()
         lines.append(click.style(first, bold=True) if position == 0 else first)
@@ -104,13 +104,25 @@ def _wrap(text: str, width: int) -> list[str]:
     return textwrap.wrap(text, width) or [""]
 
 
-def _width(text: str) -> int:
+def width_of(text: str) -> int:
     """Return how many cells of a terminal `text` takes."""
-    if text.isascii():
-        return len(text)
+    return len(text) if text.isascii() else sum(map(_cells, text))
+
+
+def shortened(text: str, width: int, more: str = "…") -> str:
+    """Return the beginning of `text` that takes at most `width` cells, ending in `more` if it is not all of it."""
+    if width_of(text) <= width:
+        return text
+    kept, room = "", width - width_of(more)
+    for char in text:
+        room -= _cells(char)
+        if room < 0:
+            break
+        kept += char
+    return kept.rstrip() + more if width >= width_of(more) else ""
+
+
+def _cells(char: str) -> int:
     import unicodedata
 
-    return sum(
-        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
-        for char in text
-    )
+    return 0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1

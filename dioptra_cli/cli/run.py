@@ -8,9 +8,9 @@ import math
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,7 +20,7 @@ from dioptra_cli.errors import ExitCode, Problem
 from dioptra_cli.execution import directories, environment
 from dioptra_cli.execution.environment import JobSettings
 from dioptra_cli.execution.plan import Plan, make_plan
-from dioptra_cli.execution.process import interruptible
+from dioptra_cli.execution.process import Footer, interruptible
 from dioptra_cli.execution.revision import Revision, unpack
 from dioptra_cli.execution.runner import Job, Result, execute
 from dioptra_cli.execution.source import read_source
@@ -29,6 +29,9 @@ from dioptra_cli.mlproject.selection import select
 from dioptra_cli.parameters.resolve import Given, Origin, Value
 from dioptra_cli.tracking import open_tracker, uris
 from dioptra_cli.tracking.protocol import RunRequest, Tracker
+
+if TYPE_CHECKING:
+    from dioptra_cli.flows.report import FlowReport
 
 
 def _finite(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
@@ -174,7 +177,7 @@ def _run(options: _Options) -> int:
                 stdout_to=sys.stderr.fileno() if options.as_json else sys.stdout.fileno(),
             ),
             tracker,
-            _Reporter(options, plan, tracker),
+            _Reporter(options, plan, tracker, base),
         )
     _report(result, tracker.uri, options)
     return result.exit_code
@@ -296,8 +299,10 @@ def _plan_as_json(plan: Plan, added: Mapping[str, str]) -> dict[str, Any]:
 class _Reporter:
     """Passes on what the runner says, as far as the user wants to hear it."""
 
-    def __init__(self, options: _Options, plan: Plan, tracker: Tracker) -> None:
+    def __init__(self, options: _Options, plan: Plan, tracker: Tracker, base: Mapping[str, str]) -> None:
         self._quiet = options.quiet
+        # With --json, standard output is for a program; and a terminal without a name obeys no sequences.
+        self._live = not (options.quiet or options.as_json) and base.get("TERM", "") not in ("", "dumb")
         if options.verbose:
             self.note(f"tracking at {uris.shown(tracker.uri)}")
             self.note(f"$ {plan.command.rstrip()}")
@@ -309,10 +314,28 @@ class _Reporter:
     def warning(self, text: str) -> None:
         output.warning(text)
 
+    def footer(self, flow_events: str) -> Footer | None:
+        if not (self._live and sys.stderr.isatty()):
+            return None
+        from dioptra_cli.cli import flow_display
+        from dioptra_cli.flows.report import FlowEvents
+
+        poll = FlowEvents(flow_events).poll
+        return flow_display.FlowList(poll, encoding=sys.stderr.encoding, colors=output.colored(sys.stderr))
+
+
+def _report_flows(flows: Sequence[FlowReport]) -> None:
+    if flows:
+        from dioptra_cli.cli import flow_display
+
+        for line in flow_display.conclusion(flows, sys.stderr.encoding):
+            output.note(line)
+
 
 def _report(result: Result, tracking_uri: str, options: _Options) -> None:
     """Say what became of the run; with `--json`, print it."""
     if not options.quiet:
+        _report_flows(result.flows)
         place = f"run {result.run.run_id} {result.status.value}"
         output.note(f"{result.end} after {result.seconds:.1f} s · {place}")
         if sys.stderr.isatty() and uris.is_local(tracking_uri):
@@ -331,5 +354,9 @@ def _report(result: Result, tracking_uri: str, options: _Options) -> None:
             "artifact_uri": result.run.artifact_uri,
             "tracking_uri": uris.shown(tracking_uri),
             "recorded": result.recorded,
+            "flows": [
+                {"name": flow.name, "state": flow.state, "tasks": len(flow.work), "seconds": flow.seconds}
+                for flow in result.flows
+            ],
         }
         click.echo(json.dumps(record, ensure_ascii=False))

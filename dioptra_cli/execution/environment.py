@@ -147,14 +147,17 @@ def additions(
         added[LOG_AS_JSON] = "1" if settings.log_as_json else ""
     if settings.flow_workers is not None:
         added[FLOW_WORKERS] = str(settings.flow_workers)
-    if flow_events is not None:
-        added[FLOW_EVENTS] = flow_events
     for name, older in OLDER_NAMES.items():
         value = added.get(name, base.get(name))
         if value is not None:
             added[older] = value
     added.update(settings.extra)
-    joined = {TRACKING_URI: tracking_uri, RUN_ID: run_id, EXPERIMENT_ID: experiment_id}
+    joined = {
+        TRACKING_URI: tracking_uri,
+        RUN_ID: run_id,
+        EXPERIMENT_ID: experiment_id,
+        FLOW_EVENTS: flow_events,
+    }
     added.update({name: value for name, value in joined.items() if value is not None})
     return added
 

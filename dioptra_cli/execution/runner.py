@@ -13,22 +13,27 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dioptra_cli import __version__
 from dioptra_cli.errors import TrackingError
 from dioptra_cli.execution import environment
 from dioptra_cli.execution.environment import JobSettings
 from dioptra_cli.execution.plan import Plan
-from dioptra_cli.execution.process import End, Event, Outcome, SignalGuard, run_child, signal_name
+from dioptra_cli.execution.process import End, Event, Footer, Outcome, SignalGuard, run_child, signal_name
 from dioptra_cli.execution.source import Source, source_name
 from dioptra_cli.tracking.protocol import RunRequest, RunStatus, StartedRun, Tracker
+
+if TYPE_CHECKING:
+    from dioptra_cli.flows.report import FlowReport
 
 _RETRY_DELAYS = (0.5, 2.0, 5.0)
 """Seconds between attempts to record the end of a run: a locked database or a restarting server comes back."""
 _LONGEST_TAG = 8000
+_MOST_FLOWS = 50
+"""So many flows of one run are kept as a record and a picture: a script may run one for each of 1000 settings."""
 _STDOUT, _STDERR = 1, 2
 
 
@@ -40,6 +45,9 @@ class Reporter(Protocol):
 
     def warning(self, text: str) -> None:
         """Hear of something that went wrong without ending the run."""
+
+    def footer(self, flow_events: str) -> Footer | None:
+        """Return what to show below the output of the child; its flows report into that directory."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +87,7 @@ class Result:
         end: Why it ended, in words.
         recorded: Whether the tracking store took everything.
         kept: The directory that holds what it did not take.
+        flows: The flows that the child ran, the oldest first.
     """
 
     run: StartedRun
@@ -88,6 +97,7 @@ class Result:
     end: str
     recorded: bool = True
     kept: str | None = None
+    flows: tuple[FlowReport, ...] = ()
 
 
 @dataclass
@@ -125,6 +135,7 @@ def execute(job: Job, tracker: Tracker, reporter: Reporter) -> Result:
     """
     os.makedirs(job.keep_directory, exist_ok=True)
     scratch = tempfile.mkdtemp(prefix="run-", dir=job.keep_directory)
+    flow_events = os.path.join(scratch, "flow-events")
     books = _Books(reporter)
     keep = False
     try:
@@ -135,25 +146,31 @@ def execute(job: Job, tracker: Tracker, reporter: Reporter) -> Result:
             reporter.note(f"{job.plan.entry_point.name} · run {run.run_id} ({run.run_name})")
             status = RunStatus.FAILED
             try:
-                outcome = _run_child(job, tracker, run, guard, scratch, reporter)
+                outcome = _run_child(job, tracker, run, guard, scratch, flow_events, reporter)
                 status = _status(outcome)
             finally:
                 books.record(f"status {status.value}", lambda: tracker.close(run.run_id, status))
             end = _describe(outcome)
-            _record_end(job, tracker, run, outcome, end, scratch, books)
+            flows = _keep_flows(flow_events, scratch, reporter)
+            _record_end(job, tracker, run, outcome, end, flows, scratch, books)
             keep = bool(books.failed)
     finally:
         if not keep:
             shutil.rmtree(scratch, ignore_errors=True)
     if keep:
         _write_json(scratch, "undelivered.json", _undelivered(job, run, status, books.failed))
-    return Result(
-        run, status, outcome.exit_code, outcome.seconds, end, not books.failed, scratch if keep else None
-    )
+    kept = scratch if keep else None
+    return Result(run, status, outcome.exit_code, outcome.seconds, end, not books.failed, kept, flows)
 
 
 def _run_child(
-    job: Job, tracker: Tracker, run: StartedRun, guard: SignalGuard, scratch: str, reporter: Reporter
+    job: Job,
+    tracker: Tracker,
+    run: StartedRun,
+    guard: SignalGuard,
+    scratch: str,
+    flow_events: str,
+    reporter: Reporter,
 ) -> Outcome:
     added = environment.additions(
         job.base,
@@ -161,9 +178,11 @@ def _run_child(
         tracking_uri=tracker.uri,
         run_id=run.run_id,
         experiment_id=run.experiment_id,
+        flow_events=flow_events,
     )
     logs = os.path.join(scratch, "logs")
     os.mkdir(logs)
+    os.mkdir(flow_events)
     outcome = run_child(
         ["bash", "-c", "--", job.plan.command],  # a command may start with '-'
         cwd=job.plan.project.directory,
@@ -174,6 +193,7 @@ def _run_child(
         stdout_to=job.stdout_to,
         timeout=job.timeout,
         on_event=lambda event: reporter.note(_describe_event(event)),
+        footer=reporter.footer(flow_events),
     )
     if outcome.leftovers_stopped:
         reporter.warning("the command left processes behind; they were stopped")
@@ -182,6 +202,29 @@ def _run_child(
     if outcome.end is End.NOT_STARTED:
         reporter.warning(f"the command could not be started: {outcome.error}")
     return outcome
+
+
+def _keep_flows(flow_events: str, scratch: str, reporter: Reporter) -> tuple[FlowReport, ...]:
+    """Write what the run keeps of its flows, a record and a picture of each, and remove the event files."""
+    flows: tuple[FlowReport, ...] = ()
+    try:
+        if os.path.isdir(flow_events) and os.listdir(flow_events):
+            from dioptra_cli.flows import picture  # most runs have no flows
+            from dioptra_cli.flows.report import FlowEvents, as_json
+
+            flows = tuple(FlowEvents(flow_events).finish())
+        for number, flow in enumerate(flows[:_MOST_FLOWS], 1):
+            name = "flow" if number == 1 else f"flow-{number}"
+            _write_json(scratch, f"{name}.json", as_json(flow))
+            with open(os.path.join(scratch, f"{name}.svg"), "w", encoding="utf-8") as file:
+                file.write(picture.svg(flow))
+        if len(flows) > _MOST_FLOWS:
+            reporter.note(f"of {len(flows)} flows, the first {_MOST_FLOWS} are kept as artifacts")
+    except Exception as error:  # a full disk, or a mistake of ours: a picture is not worth a run
+        reporter.warning(f"the record of the flows is incomplete: {error}")
+    finally:
+        shutil.rmtree(flow_events, ignore_errors=True)
+    return flows
 
 
 def _status(outcome: Outcome) -> RunStatus:
@@ -208,7 +251,14 @@ def _describe_event(event: Event) -> str:
 
 
 def _record_end(
-    job: Job, tracker: Tracker, run: StartedRun, outcome: Outcome, end: str, scratch: str, books: _Books
+    job: Job,
+    tracker: Tracker,
+    run: StartedRun,
+    outcome: Outcome,
+    end: str,
+    flows: Sequence[FlowReport],
+    scratch: str,
+    books: _Books,
 ) -> None:
     def parameters() -> None:
         logged = tracker.logged_parameters(run.run_id)
@@ -221,6 +271,11 @@ def _record_end(
         "dioptra.seconds": f"{outcome.seconds:.3f}",
         "dioptra.end": end,
     }
+    if flows:
+        from dioptra_cli.flows.report import summary
+
+        told = "; ".join(map(summary, flows[:_MOST_FLOWS]))
+        tags["dioptra.flow"] = told if len(told) <= _LONGEST_TAG else f"{told[: _LONGEST_TAG - 1]}…"
     books.record("parameters", parameters)
     books.record("tags", lambda: tracker.set_tags(run.run_id, tags))
     books.record("artifacts", lambda: tracker.log_artifacts(run.run_id, scratch))

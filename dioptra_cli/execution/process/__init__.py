@@ -1,13 +1,13 @@
 """Child processes and signals: the only importer of `subprocess` and `signal`. POSIX only.
 
-`signals`, `streams` and `group` hold facts of the operating system; `child` decides on top of them how a
+`signals`, `streams`, `screen` and `group` hold facts of the operating system; `child` decides on top of them how a
 command is run, told to stop, and ended. All of it works in the main thread, in one event loop, without other
 threads. Nothing here prints; what a user should hear comes through `on_event` and `Outcome`.
 """
 
 from __future__ import annotations
 
-from dioptra_cli.execution.process.child import Cause, End, Event, Grace, Outcome, run_child
+from dioptra_cli.execution.process.child import Cause, End, Event, Footer, Grace, Outcome, run_child
 from dioptra_cli.execution.process.commands import Captured, capture, replace_process
 from dioptra_cli.execution.process.signals import (
     Interrupted,
@@ -22,6 +22,7 @@ __all__ = [
     "Cause",
     "End",
     "Event",
+    "Footer",
     "Grace",
     "Interrupted",
     "Outcome",

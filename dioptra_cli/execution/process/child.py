@@ -17,12 +17,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING, Protocol
 
 from dioptra_cli.errors import ExitCode
 from dioptra_cli.execution.process.group import ProcessGroup
 from dioptra_cli.execution.process.launch import launch_exit_code, unpassable, unusable_directory
 from dioptra_cli.execution.process.signals import Inbox, SignalGuard, suspend
 from dioptra_cli.execution.process.streams import Stream, TerminalModes, is_in_background
+
+if TYPE_CHECKING:
+    from dioptra_cli.execution.process.screen import Screen
 
 LEFTOVER_QUIET = 1.0
 """Seconds without output after which processes that outlived the child are stopped."""
@@ -119,6 +123,22 @@ class Outcome:
         return self.returncode if self.returncode >= 0 else ExitCode.SIGNAL_BASE - self.returncode
 
 
+class Footer(Protocol):
+    """Has something to show below the output of a child while it runs."""
+
+    def lines(self, width: int, height: int) -> Sequence[bytes]:
+        """Return what to show now.
+
+        Args:
+            width: How many cells a line may take.
+            height: How many lines there may be.
+
+        Returns:
+            The lines without their ends, in the encoding of the terminal, with no sequences but colours; none if
+            there is nothing to show.
+        """
+
+
 def _ignore(_event: Event) -> None:
     """Hear an event and do nothing."""
 
@@ -136,6 +156,7 @@ def run_child(
     timeout: float | None = None,
     grace: Grace = Grace(),
     on_event: Callable[[Event], None] = _ignore,
+    footer: Footer | None = None,
 ) -> Outcome:
     """Run a command to its end, and leave nothing of it behind.
 
@@ -159,6 +180,7 @@ def run_child(
         timeout: Seconds that the child may run, not counting those spent suspended by Ctrl-Z.
         grace: The time between the steps.
         on_event: Told of each signal sent to the group.
+        footer: What to show below the output while the child runs, if all of it goes to one terminal.
 
     Raises:
         LaunchError: The working directory cannot be used, or the system cannot take an argument or variable.
@@ -166,9 +188,10 @@ def run_child(
     with guard.listening() as inbox, contextlib.ExitStack() as stack:
         if guard.pending is not None:  # asked only now: from here on, requests go to the inbox
             return Outcome(End.INTERRUPTED, interrupted_by=guard.pending)
+        screen = _screen(footer, stdout_to, stderr_to)
         try:
             streams = [
-                stack.enter_context(Stream(sink, log))
+                stack.enter_context(Stream(sink, log, screen))
                 for sink, log in ((stdout_to, stdout_log), (stderr_to, stderr_log))
             ]
             modes = TerminalModes()
@@ -184,6 +207,7 @@ def run_child(
             timeout=timeout,
             grace=grace,
             on_event=on_event,
+            screen=screen,
         )
         supervision.run()
         stack.close()  # a log may fail as late as here
@@ -191,6 +215,14 @@ def run_child(
         if outcome.end is not End.EXITED:
             modes.restore()  # it may have died at a prompt that had switched off the echo
         return outcome
+
+
+def _screen(footer: Footer | None, stdout_to: int, stderr_to: int) -> Screen | None:
+    if footer is None:
+        return None
+    from dioptra_cli.execution.process.screen import Screen, is_one_terminal  # what few runs need
+
+    return Screen(stderr_to, footer) if is_one_terminal(stdout_to, stderr_to) else None
 
 
 def _start(
@@ -237,6 +269,7 @@ class _Supervision:
         timeout: float | None,
         grace: Grace,
         on_event: Callable[[Event], None],
+        screen: Screen | None,
     ) -> None:
         self._process = process
         self._group = ProcessGroup(process.pid)
@@ -244,6 +277,7 @@ class _Supervision:
         self._inbox = inbox
         self._grace = grace
         self._on_event = on_event
+        self._screen = screen
         self._started = started
         self._deadline = math.inf if timeout is None else started + timeout
         self._ended: float | None = None  # when the child itself did, be there leftovers or not
@@ -263,10 +297,14 @@ class _Supervision:
                     self._handle(signum)
                 if time.monotonic() >= self._deadline:
                     self._handle_deadline()
+                if self._screen is not None:
+                    self._screen.refresh()
         except BaseException:
             self._group.send(signal.SIGKILL)
             self._process.wait()
             raise
+        finally:
+            self._make_way()
 
     def outcome(self) -> Outcome:
         """Return what became of the child."""
@@ -300,6 +338,8 @@ class _Supervision:
         timeout = self._deadline - now
         if self._ended is not None and not active:
             timeout = min(timeout, LEFTOVER_POLL)
+        if self._screen is not None:
+            timeout = min(timeout, self._screen.due - now)
         readable, writable, _ = select.select(
             [self._inbox.fileno(), *(stream.source for stream in active if not stream.is_blocked)],
             blocked,
@@ -328,6 +368,8 @@ class _Supervision:
         elif signum == signal.SIGWINCH:
             for stream in self._streams:
                 stream.copy_window_size()
+            if self._screen is not None:
+                self._screen.resize()
             self._group.send(signal.SIGWINCH)
         elif signum == signal.SIGTSTP:
             self._suspend()
@@ -348,6 +390,7 @@ class _Supervision:
 
     def _suspend(self) -> None:
         """Stop the child and ourselves until we are continued; the time does not count."""
+        self._make_way()
         modes = TerminalModes()
         suspended = time.monotonic()
         # Not SIGTSTP: a process group without a parent in its own session does not stop for it.
@@ -356,6 +399,10 @@ class _Supervision:
         modes.restore()  # the shell has used the terminal since
         self._group.send(signal.SIGCONT)
         self._postpone(time.monotonic() - suspended)
+
+    def _make_way(self) -> None:
+        if self._screen is not None:
+            self._screen.make_way()
 
     def _postpone(self, seconds: float) -> None:
         self._deadline += seconds
@@ -396,5 +443,6 @@ class _Supervision:
         self._group.send(signal.SIGCONT)  # a stopped process would not act on it
         if self._ended is not None:
             self._leftovers_stopped = True
+        self._make_way()  # the listener may want to say it
         cause = self._cause if self._ended is None and self._cause else Cause.LEFTOVERS
         self._on_event(Event(cause, signum, wait))

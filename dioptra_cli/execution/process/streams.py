@@ -13,7 +13,10 @@ import os
 import select
 import stat
 import termios
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dioptra_cli.execution.process.screen import Screen
 
 CHUNK = 1 << 16
 
@@ -25,12 +28,13 @@ class Stream:
 
     While the sink takes no more, nothing is read, so a slow reader slows the child down as it would without
     us. When the sink is closed by its reader we close the source, and the child is told by SIGPIPE or EPIPE.
-
+    A screen is asked to make way for what goes to the sink.
     """
 
-    def __init__(self, sink: int, log_path: str | None) -> None:
+    def __init__(self, sink: int, log_path: str | None, screen: Screen | None = None) -> None:
         self.sink = sink
         self.log = Log(log_path)
+        self._screen = screen
         self._is_terminal = os.isatty(sink)
         self.source, self.child_end = _open_terminal(like=sink) if self._is_terminal else os.pipe()
         self._waiting = memoryview(b"")  # read, but not yet taken by the sink
@@ -77,7 +81,11 @@ class Stream:
         """Give the sink as much as it takes without blocking."""
         try:
             while self._waiting and select.select([], [self.sink], [], 0)[1]:
+                if self._screen is not None:
+                    self._screen.make_way()
                 written = os.write(self.sink, self._waiting[: self._step])
+                if self._screen is not None:
+                    self._screen.passed(bytes(self._waiting[:written]))
                 self._waiting = self._waiting[written:]
         except BlockingIOError:  # another writer of the same pipe was faster
             pass
