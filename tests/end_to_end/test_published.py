@@ -270,9 +270,13 @@ def test_a_broken_plugin_says_what_is_wrong_with_it(dioptra: Any, greetings: Pat
 def test_the_users_own_collection_wins(dioptra: Any, greetings: Path, store: Any) -> None:
     own = greetings / "task-plugins" / "dioptra_builtins" / "random"
     own.mkdir(parents=True)
-    for name, text in {"__init__": "", "rng": OWN_RNG, "sample": OWN_SAMPLE}.items():
-        (own / f"{name}.py").write_text(text)
-    called = dioptra("run", str(greetings))
+    (own / "sample.py").write_text(OWN_SAMPLE)  # module by module, where it is no regular package
+    called = dioptra("run", str(greetings), "-P", "seed=7")
     assert called.code == 0, called.out + called.err
     assert store.only.parameters["dataset_seed"] == "41"
-    assert store.only.parameters["entry_point_seed"] == "1"
+    assert store.only.parameters["entry_point_seed"] == "7"
+    (own / "__init__.py").write_text("")
+    (own / "rng.py").write_text(OWN_RNG)
+    called = dioptra("run", str(greetings), "-P", "seed=7")
+    assert called.code == 0, called.out + called.err
+    assert store.runs[-1].parameters["entry_point_seed"] == "1"

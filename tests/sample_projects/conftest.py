@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,10 @@ import pytest
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-RECORDS = ("MLproject", "parameters.json", "git.diff", "logs/stdout.log", "logs/stderr.log")
+RECORDS = (
+    *("MLproject", "parameters.json", "git.diff", "logs/stdout.log", "logs/stderr.log"),
+    *("flow.json", "flow.svg"),
+)
 PROJECTS = Path(__file__).parents[2] / "sample_projects"
 
 
@@ -39,7 +42,9 @@ class Lab:
     experiment_id: str
     client: MlflowClient
 
-    def run(self, project: str, entry_point: str, **parameters: object) -> Outcome:
+    def run(
+        self, project: str, entry_point: str, *, options: Sequence[str] = (), **parameters: object
+    ) -> Outcome:
         """Run an entry point with `dioptra run`; its output is read from the logs among its artifacts."""
         given = [word for name, value in parameters.items() for word in ("-P", f"{name}={value}")]
         process = subprocess.run(
@@ -53,6 +58,7 @@ class Lab:
                     "-e",
                     entry_point,
                     *given,
+                    *options,
                 ),
                 *(
                     "--tracking-uri",

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.sample_projects.conftest import Lab
 
-SOURCES = Path(__file__).parents[2] / "sample_projects" / "digits" / "src"
+PROJECTS = Path(__file__).parents[2] / "sample_projects"
 SMALL = "8,8,1"
 
 # MLflow uses a part of SQLAlchemy that SQLAlchemy 2.1 deprecates.
@@ -50,14 +49,15 @@ def test_the_attack_lowers_the_accuracy_and_infer_finds_the_same(lab: Lab, train
     assert attacked["accuracy_clean"] == lab.metrics(trained)["test_accuracy"]
     assert attacked["accuracy_adversarial"] < attacked["accuracy_clean"] - 0.3
     assert set(lab.artifacts(attack.run_id)) == {"adversarial.npz", "attack.png"}
-    assert attack.run_id in attack.stdout
 
     clean = lab.run("digits", "infer", run_id=trained, image_size=SMALL)
     assert clean.exit_code == 0, clean.stderr
     assert lab.metrics(clean.run_id) == {"accuracy": attacked["accuracy_clean"]}
     tables = lab.artifacts(clean.run_id)
     assert set(tables) == {"per_class.txt", "confusion_matrix.png"}
-    assert tables["per_class.txt"].read_text() in clean.stdout
+    rows = [line for line in tables["per_class.txt"].read_text().splitlines() if line.strip()]
+    assert len(rows) == 14
+    assert all(row in clean.stdout for row in rows)
 
     adversarial = lab.run("digits", "infer", run_id=trained, adversarial_run_id=attack.run_id)
     assert adversarial.exit_code == 0, adversarial.stderr
@@ -84,7 +84,7 @@ def test_train_on_the_files_of_prepare_gives_the_same_model(lab: Lab, trained: s
     )
     assert outcome.exit_code == 0, outcome.stderr
     assert lab.metrics(outcome.run_id) == pytest.approx(lab.metrics(trained))
-    assert outcome.stdout.splitlines()[-1] == f"run {outcome.run_id}"
+    assert "epoch 10/10: test accuracy" in outcome.stdout
     assert "warning" not in outcome.stderr.lower()
 
 
@@ -94,7 +94,7 @@ def test_prepare_leaves_a_folder_of_somebody_else_alone(lab: Lab, tmp_path: Path
     (folder / "thesis.txt").write_text("years of work")
     outcome = lab.run("digits", "prepare", data_dir=folder)
     assert outcome.exit_code == 2
-    assert f"{folder} holds something else" in outcome.stderr
+    assert f"{folder} holds something else" in outcome.stdout
     assert sorted(path.name for path in folder.iterdir()) == ["thesis.txt", "training"]
 
 
@@ -124,33 +124,26 @@ def test_a_wrong_value_gives_one_clear_line(
     given = {name: value.format(**ids) for name, value in parameters.items()}
     outcome = lab.run("digits", entry_point, **given)
     assert outcome.exit_code == 2
-    assert message.format(**ids) in outcome.stderr.splitlines()[-1]
-    assert "Traceback" not in outcome.stderr
+    assert message.format(**ids) in outcome.stdout.splitlines()[-1]
+    assert "Traceback" not in outcome.stdout + outcome.stderr
 
 
-def test_the_gradient_of_fgm_is_that_of_the_loss() -> None:
-    check = """
-import numpy as np
-from digits import CLASSES, Split, load_digits
-from fgm import loss_gradient
-from sklearn.neural_network import MLPClassifier
-
-split = load_digits(None, (8, 8, 1)).testing
-model = MLPClassifier((12, 9), random_state=0)
-model.partial_fit(split.inputs.astype(float), split.labels, classes=CLASSES)
-images, labels = split.images[:5].astype(float), split.labels[:5]
-
-def losses(images):
-    return -np.log(model.predict_proba(Split(images, labels).inputs)[np.arange(5), labels])
-
-step = 1e-6
-found = loss_gradient(model, Split(images, labels))
-for pixel in range(64):
-    change = (np.arange(64) == pixel).reshape(8, 8, 1) * step
-    slope = (losses(images + change) - losses(images - change)) / (2 * step)
-    np.testing.assert_allclose(found[:, pixel], slope, rtol=1e-4, atol=1e-7)
-"""
-    process = subprocess.run(
-        [sys.executable, "-c", check], cwd=SOURCES, capture_output=True, text=True, check=False
+def test_a_copy_of_a_plugin_wins_and_what_fails_in_it_fails_the_run_but_not_the_other_tasks(
+    lab: Lab, trained: str, tmp_path: Path
+) -> None:
+    own = PROJECTS / "digits" / "task-plugins" / "digits"
+    copy = tmp_path / "digits"
+    shutil.copytree(own, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    for name, old, new in (
+        ("network.py", "network.predict(_rows(images))", "np.zeros(len(images), int)"),
+        ("pictures.py", "confusion_matrix(labels, predictions,", "no_such_thing(labels, predictions,"),
+    ):
+        (copy / name).write_text((copy / name).read_text().replace(old, new))
+    outcome = lab.run(
+        "digits", "infer", options=("--plugin-dir", str(tmp_path)), run_id=trained, image_size=SMALL
     )
-    assert process.returncode == 0, process.stderr
+    assert outcome.exit_code == 1
+    assert lab.client.get_run(outcome.run_id).info.status == "FAILED"
+    assert "NameError: name 'no_such_thing' is not defined" in outcome.stderr
+    assert lab.metrics(outcome.run_id)["accuracy"] == pytest.approx(0.1, abs=0.01)  # as if all were zeros
+    assert set(lab.artifacts(outcome.run_id)) == {"per_class.txt"}

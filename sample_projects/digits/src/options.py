@@ -7,12 +7,13 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import click
-from digits import ImageSize
 
 BUILT_IN = "sklearn://digits"
 
 
-def comma_separated_ints(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[int, ...]:
+def coerce_comma_separated_ints(
+    _context: click.Context, _parameter: click.Parameter, value: str
+) -> tuple[int, ...]:
     """Turn "128,64" into (128, 64)."""
     try:
         numbers = tuple(int(part) for part in value.split(","))
@@ -23,15 +24,15 @@ def comma_separated_ints(_context: click.Context, _parameter: click.Parameter, v
     return numbers
 
 
-def image_size(context: click.Context, parameter: click.Parameter, value: str) -> ImageSize:
+def coerce_image_size(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, int, int]:
     """Turn "28,28,1" into (28, 28, 1)."""
-    numbers = comma_separated_ints(context, parameter, value)
+    numbers = coerce_comma_separated_ints(context, parameter, value)
     if len(numbers) != 3 or numbers[2] not in {1, 3}:
         raise click.BadParameter(f"'{value}' is not height,width,channels with 1 or 3 channels")
     return numbers[0], numbers[1], numbers[2]
 
 
-def local_folder(_context: click.Context, _parameter: click.Parameter, value: str) -> Path:
+def coerce_folder(_context: click.Context, _parameter: click.Parameter, value: str) -> Path:
     """Turn a path or a file: URI into a path."""
     uri = urlsplit(value)
     if uri.scheme not in {"", "file"}:
@@ -39,23 +40,23 @@ def local_folder(_context: click.Context, _parameter: click.Parameter, value: st
     return Path(url2pathname(uri.path)) if uri.scheme else Path(value)
 
 
-def data_source(context: click.Context, parameter: click.Parameter, value: str) -> Path | None:
+def coerce_data_dir(context: click.Context, parameter: click.Parameter, value: str) -> Path | None:
     """Turn the name of the built-in digits into None, anything else into a path."""
-    return None if value == BUILT_IN else local_folder(context, parameter, value)
+    return None if value == BUILT_IN else coerce_folder(context, parameter, value)
 
 
 data_dir_option = click.option(
     "--data-dir",
-    callback=data_source,
+    callback=coerce_data_dir,
     default=BUILT_IN,
     show_default=True,
-    help="Folder that prepare.py wrote, or the digits of scikit-learn",
+    help="Folder from `prepare`, or the digits of scikit-learn",
 )
 image_size_option = click.option(
     "--image-size",
-    callback=image_size,
+    callback=coerce_image_size,
     default="28,28,1",
     show_default=True,
     help="Height, width and channels (1 or 3) of the images",
 )
-run_id_option = click.option("--run-id", required=True, help="Run of train.py whose model to use")
+run_id_option = click.option("--run-id", required=True, help="Run of `train` whose network to use")

@@ -278,7 +278,8 @@ class Execution:
             states += _each(state)
             if edge.key is not None:
                 whole[edge.key] = _value(state)
-        ended = _ended_before(task, [s for s in states if isinstance(s, Skipped)])
+        # What failed is left to the single runs, and only they see the single states of a mapped task.
+        ended = _ended_before(task, [s for s in (*states, *each.values()) if isinstance(s, Skipped)])
         if ended is not None:
             return ended
         if not any(isinstance(state, Success) for state in each.values()):

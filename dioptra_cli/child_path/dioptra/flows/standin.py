@@ -10,6 +10,7 @@ runs where no Prefect is installed.
 from __future__ import annotations
 
 import functools
+import importlib
 import sys
 import threading
 import time
@@ -201,6 +202,8 @@ class Standin(native.Wrapped):
             and (name in _GRAPH_NAMES or (name == "Task" and _is_older_script()))
         ):
             return _graph_name(name)
+        if f"{self.name}.{name}" in _OLDER_MODULES:
+            return importlib.import_module(f"{self.name}.{name}")
         dunder = name.startswith("__") and name.endswith("__")
         wanted = not dunder or name in _NATIVE_DUNDERS or name.endswith("_path__")
         if wanted and self.loader is not None:

@@ -1,22 +1,26 @@
-"""The pictures that the scripts log, drawn without pyplot and so without a backend or any global state."""
+"""The pictures that the entry points log, drawn without pyplot and so without a backend or any global state."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import mlflow
 import numpy as np
 import numpy.typing as npt
-from digits import CLASSES, Split
+from dioptra import pyplugs
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.metrics import confusion_matrix
+
+from digits.data import CLASSES, Images, Labels
 
 TRAIN, TEST = "tab:blue", "tab:orange"
 RIGHT, WRONG = "tab:green", "tab:red"
 
 
-def learning_curves(history: Sequence[Mapping[str, float]]) -> Figure:
-    """Draw loss and accuracy by epoch."""
+@pyplugs.register
+def log_learning_curves(history: Sequence[Mapping[str, float]]) -> None:
+    """Log loss and accuracy by epoch."""
     figure = Figure(figsize=(10, 4), dpi=120, layout="constrained")
     epochs = range(1, len(history) + 1)
     for axes, measure in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
@@ -28,11 +32,12 @@ def learning_curves(history: Sequence[Mapping[str, float]]) -> Figure:
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False)
-    return figure
+    mlflow.log_figure(figure, "learning_curves.png")
 
 
-def confusion(labels: npt.NDArray[np.int64], predictions: npt.NDArray[np.int64]) -> Figure:
-    """Draw how often each class was taken for each other one."""
+@pyplugs.register
+def log_confusion_matrix(labels: Labels, predictions: Labels) -> None:
+    """Log how often each class was taken for each other one."""
     counts = confusion_matrix(labels, predictions, labels=CLASSES)
     figure = Figure(figsize=(6, 6), dpi=120, layout="constrained")
     axes = figure.subplots()
@@ -44,47 +49,47 @@ def confusion(labels: npt.NDArray[np.int64], predictions: npt.NDArray[np.int64])
     axes.set(xlabel="predicted", ylabel="true", xticks=CLASSES, yticks=CLASSES)
     axes.set_title(f"{np.trace(counts)} of {counts.sum()} right")
     axes.tick_params(length=0)
-    return figure
+    mlflow.log_figure(figure, "confusion_matrix.png")
 
 
-def contact_sheet(split: Split, columns: int = 20) -> Figure:
-    """Draw the first images of each class, one class to a row."""
-    rows = [
-        np.hstack([_framed(image) for image in split.images[split.labels == label][:columns]])
-        for label in CLASSES
-    ]
+@pyplugs.register
+def log_contact_sheet(images: Images, labels: Labels, columns: int = 20) -> None:
+    """Log the first images of each class, one class to a row."""
+    rows = [np.hstack([_framed(image) for image in images[labels == label][:columns]]) for label in CLASSES]
     figure = Figure(figsize=(columns / 2, len(CLASSES) / 2), dpi=120)
     _show(figure.add_axes((0, 0, 1, 1)), np.vstack(rows))
-    return figure
+    mlflow.log_figure(figure, "contact_sheet.png")
 
 
-def attack(
-    clean: Split,
-    adversarial: Split,
-    clean_predictions: npt.NDArray[np.int64],
-    adversarial_predictions: npt.NDArray[np.int64],
-) -> Figure:
-    """Draw one image of each class before the attack, what the attack added, and the result."""
-    hit = (clean_predictions == clean.labels) & (adversarial_predictions != clean.labels)
-    classes = np.unique(clean.labels)
+@pyplugs.register
+def log_attack(
+    labels: Labels,
+    clean_images: Images,
+    adversarial_images: Images,
+    clean_predictions: Labels,
+    adversarial_predictions: Labels,
+) -> None:
+    """Log one image of each class before the attack, what the attack added, and the result."""
+    hit = (clean_predictions == labels) & (adversarial_predictions != labels)
+    classes = np.unique(labels)
     # argmax finds the first image of the class that the attack turned; without any, the first of the class.
-    chosen = [int(np.argmax((clean.labels == label) * (1 + hit))) for label in classes]
-    change = adversarial.images - clean.images
+    chosen = [int(np.argmax((labels == label) * (1 + hit))) for label in classes]
+    change = adversarial_images - clean_images
     limit = float(np.abs(change).max()) or 1.0
 
     figure = Figure(figsize=(1.2 + len(classes), 3.9), dpi=120, layout="constrained")
     grid = figure.subplots(3, len(classes), squeeze=False)
     for column, index in zip(grid.T, chosen, strict=True):
-        _show(column[0], clean.images[index])
+        _show(column[0], clean_images[index])
         _show(column[1], 0.5 + change[index] / (2 * limit))
-        _show(column[2], adversarial.images[index])
+        _show(column[2], adversarial_images[index])
         for axes, predictions in ((column[0], clean_predictions), (column[2], adversarial_predictions)):
             predicted = predictions[index]
-            axes.set_title(predicted, color=RIGHT if predicted == clean.labels[index] else WRONG)
+            axes.set_title(predicted, color=RIGHT if predicted == labels[index] else WRONG)
     for axes, name in zip(grid[:, 0], ("clean", f"change\n(±{limit:.2g})", "adversarial"), strict=True):
         axes.text(-0.15, 0.5, name, transform=axes.transAxes, ha="right", va="center")
     figure.suptitle("Predictions before and after the attack")
-    return figure
+    mlflow.log_figure(figure, "attack.png")
 
 
 def _framed(image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -1,0 +1,1 @@
+"""The task plugins of this project."""
