@@ -1,6 +1,7 @@
 """Makes the pictures of the documentation from real output: `python docs/make_pictures.py`.
 
-Each command runs in a terminal of its own, in a fresh directory beside the sample projects.
+Each command runs in a terminal of its own, in a fresh directory beside the sample projects. The picture of a flow is
+the one that its run keeps.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,7 +19,7 @@ from rich.console import Console
 from rich.text import Text
 
 ROOT = Path(__file__).resolve().parent.parent
-WIDTH = 100
+WIDTH = 128
 RUN = (
     "dioptra run sample_projects/digits -e train -P epochs=many -P hiden_sizes=64",
     "dioptra list-entry-points sample_projects/digits -e train",
@@ -63,5 +65,16 @@ def draw(commands: tuple[str, ...], picture: Path) -> None:
     picture.write_text(svg)
 
 
+def draw_flow(command: str, picture: Path) -> None:
+    """Run an entry point and take the picture of its flow."""
+    with tempfile.TemporaryDirectory() as temporary:
+        directory = Path(temporary)
+        (directory / "sample_projects").symlink_to(ROOT / "sample_projects")
+        output_of(command, directory)
+        (found,) = directory.glob("mlruns/*/*/artifacts/flow.svg")
+        shutil.copyfile(found, picture)
+
+
 if __name__ == "__main__":
     draw(RUN, ROOT / "docs" / "run.svg")
+    draw_flow(RUN[-1], ROOT / "docs" / "flow.svg")

@@ -60,7 +60,11 @@ def load_tensorflow_keras_classifier(name: str, version: int) -> Any:
         mlflow.MlflowException: There is no such version.
     """
     import mlflow.keras
+    import mlflow.tensorflow
+    from mlflow.models import get_model_info
 
     uri = f"models:/{name}/{version}"
     LOGGER.info("Loading the Keras model %s", uri)
-    return mlflow.keras.load_model(model_uri=uri)
+    # mlflow.autolog() and mlflow.tensorflow.log_model() write the flavour "tensorflow", which mlflow.keras does not read.
+    flavor = mlflow.keras if "keras" in get_model_info(uri).flavors else mlflow.tensorflow
+    return flavor.load_model(uri)
