@@ -19,11 +19,11 @@ from rich.console import Console
 from rich.text import Text
 
 ROOT = Path(__file__).resolve().parent.parent
-WIDTH = 128
+WIDTH = 100
 RUN = (
     "dioptra run sample_projects/digits -e train -P epochs=many -P hiden_sizes=64",
     "dioptra list-entry-points sample_projects/digits -e train",
-    "dioptra run sample_projects/digits -e train -P epochs=5 -P hidden_sizes=64",
+    "dioptra run sample_projects/digits -e train -P epochs=5 -P hidden_sizes=64 --log-level warning",
 )
 
 
