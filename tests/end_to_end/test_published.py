@@ -244,8 +244,9 @@ def test_a_script_that_looks_decides_itself(dioptra: Any, greetings: Path, store
 
 
 def test_workers_share_the_run(dioptra: Any, greetings: Path, store: Any) -> None:
-    called = dioptra("run", str(greetings), "--flow-workers", "3")
+    called = dioptra("run", str(greetings), "--flow-workers", "3", "--log-level", "warning")
     assert called.code == 0, called.out + called.err
+    assert called.out == ""
     run = store.only
     assert run.status == "FINISHED"
     assert "entry_point_seed" in run.parameters
