@@ -18,7 +18,8 @@ def get_logger(name: str | None = None) -> logging.Logger:
     """Return the logger `prefect`, or the one below it that `name` says.
 
     Scripts clear its handlers and put their own on the root logger, so its records always go on to the root. Left
-    alone, it writes to the standard output that was there when it was first asked for. Its level is the job's, or INFO.
+    alone, it writes to the standard output that was there when it was first asked for. Its level is that of the job,
+    by default INFO.
     """
     root = logging.getLogger(_ROOT)
     if not getattr(root, "_dioptra_configured", False):
