@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import textwrap
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -95,6 +96,23 @@ def project(tmp_path: Path) -> Callable[..., Path]:
         for file, content in files.items():
             (directory / file.replace("__", ".")).write_text(content)
         return directory
+
+    return write
+
+
+@pytest.fixture
+def plugins(tmp_path: Path) -> Callable[..., Path]:
+    """Write modules by dotted name into a plugin directory below `tmp_path`."""
+
+    def write(directory: str = "plugins", **modules: str) -> Path:
+        root = tmp_path / directory
+        for name, text in modules.items():
+            file = root.joinpath(*name.split("__")).with_suffix(".py")
+            if file.stem == "init":
+                file = file.with_name("__init__.py")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(textwrap.dedent(text))
+        return root
 
     return write
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,23 +33,6 @@ def plain(x):
 """
 
 Write = Callable[..., Path]
-
-
-@pytest.fixture
-def plugins(tmp_path: Path) -> Write:
-    """Write modules by dotted name into a plugin directory below `tmp_path`."""
-
-    def write(directory: str = "plugins", **modules: str) -> Path:
-        root = tmp_path / directory
-        for name, text in modules.items():
-            file = root.joinpath(*name.split("__")).with_suffix(".py")
-            if file.stem == "init":
-                file = file.with_name("__init__.py")
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(textwrap.dedent(text))
-        return root
-
-    return write
 
 
 def own(listing: Any) -> dict[str, list[Any]]:
