@@ -33,8 +33,8 @@ _SKIPPED = (
     "Upstream task was skipped; if this was not the intended behavior, consider changing "
     "`skip_on_upstream_skip=False` for this task."
 )
-_failures: list[tuple[str, State, list[tuple[str, State]]]] = []
-"""Flows that failed: name, state, and the failed tasks with their names."""
+_failures: list[tuple[int, str, State, list[tuple[str, State]]]] = []
+"""Flows that failed: the process, name, state, and the failed tasks with their names."""
 
 
 class Caller(Protocol):
@@ -124,7 +124,7 @@ def run(flow: Flow, parameters: Mapping[str, Any]) -> State:
         state = Execution(flow, order, parameters, InThreads(limit) if limit > 1 else InThisThread()).run()
     if type(state) is Failed:
         failed = [(task.name, state._result[task]) for task in order if type(state._result[task]) is Failed]
-        _failures.append((flow.name, state, failed))
+        _failures.append((os.getpid(), flow.name, state, failed))
     return state
 
 
@@ -381,7 +381,8 @@ def at_exit() -> None:
     Called when everything else is done, so that a script which ignores the state of its flow does not pass for a
     success. The traceback goes to standard error.
     """
-    unseen = [(name, failed) for name, state, failed in _failures if not state.looked_at]
+    own = os.getpid()  # a fork inherits the failures of its parent, which looks after them itself
+    unseen = [(name, failed) for pid, name, state, failed in _failures if pid == own and not state.looked_at]
     if not unseen:
         return
     for name, failed in unseen:

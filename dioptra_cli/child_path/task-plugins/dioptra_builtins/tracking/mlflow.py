@@ -67,11 +67,13 @@ def log_tensorflow_keras_estimator(estimator: Any, model_dir: str) -> None:
     Raises:
         TensorflowDependencyError: There is no TensorFlow in this environment.
     """
-    import mlflow.keras
+    import mlflow.tensorflow
 
+    # Not mlflow.keras, which cannot read back what it writes of a model of Keras 2 (TF_USE_LEGACY_KERAS=1).
+    log_model = mlflow.tensorflow.log_model
     # MLflow 3 calls it `name`; before, it was the folder below the run's artifacts.
-    key = "name" if "name" in inspect.signature(mlflow.keras.log_model).parameters else "artifact_path"
-    mlflow.keras.log_model(estimator, **{key: model_dir})
+    key = "name" if "name" in inspect.signature(log_model).parameters else "artifact_path"
+    log_model(estimator, **{key: model_dir})
     LOGGER.info("Keras model logged as %s", model_dir)
 
 
