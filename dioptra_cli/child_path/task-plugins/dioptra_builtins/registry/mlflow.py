@@ -65,6 +65,6 @@ def load_tensorflow_keras_classifier(name: str, version: int) -> Any:
 
     uri = f"models:/{name}/{version}"
     LOGGER.info("Loading the Keras model %s", uri)
-    # mlflow.autolog() and mlflow.tensorflow.log_model() write the flavour "tensorflow", which mlflow.keras does not read.
+    # What mlflow.autolog() and mlflow.tensorflow.log_model() write, mlflow.keras does not read.
     flavor = mlflow.keras if "keras" in get_model_info(uri).flavors else mlflow.tensorflow
     return flavor.load_model(uri)
