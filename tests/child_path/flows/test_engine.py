@@ -38,6 +38,10 @@ def pair(x: Any) -> Any:
     return x, x + 1
 
 
+def skip() -> None:
+    raise signals.SKIP("not today")
+
+
 def test_values_are_resolved_wherever_they_stand(workers: int) -> None:
     with Flow("f") as flow:
         p = Parameter("p")
@@ -200,6 +204,22 @@ def test_ready_tasks_run_in_declared_order() -> None:
     assert order == [*range(2, 21), 1]
 
 
+def test_what_becomes_ready_goes_before_what_was_declared_later() -> None:
+    order: list[Any] = []
+
+    @task
+    def note(x: Any, after: Any = None) -> Any:
+        order.append(x)
+
+    with Flow("f") as flow:
+        first = note(1)
+        note(2, after=first)
+        for value in range(3, 8):
+            note(value)
+    flow.run()
+    assert order == [1, 2, 3, 4, 5, 6, 7]
+
+
 def test_the_thread_of_the_flow() -> None:
     with Flow("f") as flow:
         where = [task(threading.current_thread, name="where")() for _ in range(3)]
@@ -272,6 +292,7 @@ def test_mapping(workers: int) -> None:
         failing = add.map([1, 13], unmapped(0))
         reduced = identity(failing)
         nothing = add.map(unmapped(1), boom())
+        left_out = identity.map(task(skip, name="skip")())
         no_list = identity.map(identity(5))
     state = flow.run()
     assert repr(state.result[added]) == '<Mapped: "Ready to proceed with mapping.">'
@@ -280,6 +301,7 @@ def test_mapping(workers: int) -> None:
     assert isinstance(state.result[failing], Mapped)
     assert [type(own) for own in state.result[failing].map_states] == [Success, Failed]
     assert isinstance(state.result[reduced], TriggerFailed)
+    assert isinstance(state.result[left_out], Skipped)
     assert state.result[nothing].message == "No upstream states can be mapped over."
     assert state.result[no_list].message == "At least one upstream state has an unmappable result."
 

@@ -58,6 +58,16 @@ def test_what_is_not_used_is_no_part_of_the_flow() -> None:
     assert [item.name for item in flow.parameters()] == ["used"]
 
 
+def test_an_error_in_the_block_is_not_drowned_by_a_warning() -> None:
+    def build() -> None:
+        with Flow("f"):
+            Parameter("unused")
+            raise RuntimeError("the reason")
+
+    with pytest.raises(RuntimeError, match="the reason"):
+        build()
+
+
 def test_a_call_outside_a_flow_is_explained() -> None:
     with pytest.raises(
         ValueError, match=r"Could not infer an active Flow .* you need to call `identity\.run\("

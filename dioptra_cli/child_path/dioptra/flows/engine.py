@@ -23,7 +23,7 @@ from typing import Any, Callable, Protocol
 from dioptra.flows import log, runs, signals
 from dioptra.flows.graph import Edge, Flow, Parameter, Task
 from dioptra.flows.report import Report
-from dioptra.flows.states import Failed, Mapped, Pending, Retrying, Skipped, State, Success
+from dioptra.flows.states import Failed, Mapped, Pending, Retrying, Skipped, State, Success, worded
 
 __all__ = ["Caller", "at_exit", "run", "workers"]
 
@@ -238,7 +238,7 @@ class Execution:
                 name,
                 exc_info=_from_the_task(error),
             )
-            return Failed(f"Error during execution of task: {error!r}", error)
+            return Failed(f"Error during execution of task: {worded(error)}", error)
 
     def _retry(self, task: Task, attempt: int, failed: State) -> Retrying:
         assert task.retry_delay is not None

@@ -65,7 +65,7 @@ class Report:
             return
         failed = {}
         if type(state) is states.Failed and isinstance(state._result, BaseException):
-            failed["error"] = f"{type(state._result).__name__}: {state._result}"
+            failed["error"] = f"{type(state._result).__name__}: {states.worded(state._result, str)}"
         self._write(
             event="task",
             id=self._ids[task],

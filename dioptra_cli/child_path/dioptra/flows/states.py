@@ -6,7 +6,7 @@ Mirrors Prefect 1: the class is the state, `message` says why, `result` is the v
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Callable
 
 __all__ = [
     "Failed",
@@ -19,7 +19,16 @@ __all__ = [
     "State",
     "Success",
     "TriggerFailed",
+    "worded",
 ]
+
+
+def worded(error: BaseException, how: Callable[[object], str] = repr) -> str:
+    """Return `repr(error)`, or `str(error)`, also for an exception that has no words."""
+    try:
+        return how(error)
+    except Exception:
+        return f"<{type(error).__name__}>"
 
 
 class State:

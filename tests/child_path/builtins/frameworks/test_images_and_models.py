@@ -149,3 +149,22 @@ def test_after_init_tensorflow_all_draws_repeat_and_eager_execution_stays(seed: 
     for first, second in zip(draw(), draw()):
         np.testing.assert_array_equal(first, second)
     assert tf.executing_eagerly()
+
+
+def test_after_init_tensorflow_task_plugins_for_keras_2_find_what_they_know(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    init_tensorflow(seed=1)
+    legacy = importlib.import_module("tensorflow.keras.optimizers.legacy")
+    metrics = [tf.keras.metrics.CategoricalAccuracy(name="accuracy"), tf.keras.metrics.AUC(name="auc")]
+    classifier = init_classifier("shallow_net", legacy.Adam(0.01), metrics, (4, 4, 1), n_classes=2)
+    images, labels = np.zeros((2, 4, 4, 1)), np.eye(2)
+    values = classifier.evaluate(images, labels, verbose=0)
+    assert classifier.metrics_names == ["loss", "accuracy", "auc"]
+    measured = dict(zip(classifier.metrics_names, values))
+    assert measured == pytest.approx(classifier.evaluate(images, labels, verbose=0, return_dict=True))
+    assert issubclass(legacy.SGD, legacy.Optimizer)
+    dataset = create_image_dataset(
+        str(write_images(tmp_path / "images", classes=3, each=2)), None, (8, 8, 3), seed=1, batch_size=4
+    )
+    assert [len(dataset.next()[0]), len(dataset.next()[0])] == [4, 2]

@@ -96,6 +96,42 @@ def test_the_registered_classifier_is_the_one_that_was_trained(trained: Trained)
     assert loaded.evaluate(images_of(trained.testing_dir), verbose=0, return_dict=True)["accuracy"] > 0.95
 
 
+def test_a_classifier_that_only_autologging_logged_is_registered_and_loaded(
+    trained: Trained, active_run: Any
+) -> None:
+    import mlflow.tensorflow
+    from dioptra_builtins.estimators.keras_classifiers import init_classifier
+    from dioptra_builtins.estimators.methods import fit
+    from dioptra_builtins.registry.mlflow import add_model_to_registry, load_tensorflow_keras_classifier
+
+    model = init_classifier("shallow_net", "adam", ["accuracy"], SIZE, n_classes=3)
+    mlflow.tensorflow.autolog(log_datasets=False)
+    try:
+        fit(estimator=model, x=images_of(trained.testing_dir), fit_kwargs={"nb_epochs": 1, "verbose": 0})
+    finally:
+        mlflow.tensorflow.autolog(disable=True)
+    version = add_model_to_registry(active_run=active_run, name="autologged", model_dir="model")
+    assert version is not None
+    loaded = load_tensorflow_keras_classifier(name="autologged", version=int(version.version))
+    for ours, theirs in zip(model.get_weights(), loaded.get_weights()):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("flavor", ["keras", "tensorflow"])
+def test_a_classifier_is_loaded_in_whichever_flavour_it_was_logged(
+    trained: Trained, active_run: Any, flavor: str
+) -> None:
+    import mlflow
+    from dioptra_builtins.registry.mlflow import add_model_to_registry, load_tensorflow_keras_classifier
+
+    getattr(mlflow, flavor).log_model(trained.model, name="model")
+    version = add_model_to_registry(active_run=active_run, name=f"bands in {flavor}", model_dir="model")
+    assert version is not None
+    loaded = load_tensorflow_keras_classifier(name=f"bands in {flavor}", version=int(version.version))
+    for ours, theirs in zip(trained.model.get_weights(), loaded.get_weights()):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 @pytest.mark.usefixtures("active_run")
 def test_fgm_writes_a_twin_of_each_image_measures_it_and_fools_the_classifier(
     trained: Trained, logged: Any, tmp_path: Path
