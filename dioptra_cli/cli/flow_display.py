@@ -6,7 +6,6 @@ Plain text and colours; rich would cost a run without flows its import, and want
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 
 import click
@@ -77,7 +76,7 @@ def conclusion(reports: Sequence[FlowReport], encoding: str) -> list[str]:
     for report in reports[-_MOST_FLOWS:]:
         time_taken = "" if report.seconds is None else f" in {duration(report.seconds)}"
         lines.append(f"{symbols.of(report.state)} {_clean(states.summary(report))}{time_taken}")
-        failed = states.failures(report)
+        failed = states.failures(states.labelled(report))
         for task in failed[:_MOST_FAILURES]:
             error = output.shortened(
                 _clean(task.error or task.message or "failed"), _LONGEST_ERROR, symbols.more
@@ -86,6 +85,16 @@ def conclusion(reports: Sequence[FlowReport], encoding: str) -> list[str]:
         if len(failed) > _MOST_FAILURES:
             lines.append(f"  and {len(failed) - _MOST_FAILURES} more")
     return lines
+
+
+def contradictions(reports: Sequence[FlowReport]) -> list[str]:
+    """Return what to say of flows that did not succeed although their command did."""
+    how = {states.FAILED: "failed", states.INTERRUPTED: "was interrupted"}
+    return [
+        f"the flow '{_clean(report.name)}' {how[report.state]}, and yet the command ended with exit code 0"
+        for report in reports
+        if report.state in how
+    ]
 
 
 class _Symbols:
@@ -107,7 +116,7 @@ class _Symbols:
 
     def list_of(self, report: FlowReport, width: int, height: int, now: float) -> list[str]:
         """Return at most `height` lines about a flow that runs."""
-        work = report.work
+        work = states.labelled(report).work
         ended = sum(task.state not in states.UNFINISHED for task in work)
         pieces = [f"{ended}/{len(work)} tasks"]
         for state, word in ((states.FAILED, "failed"), (states.RETRYING, "to be tried again")):
@@ -121,8 +130,7 @@ class _Symbols:
         facts = output.shortened(facts, width - output.width_of(name) - 2, self.more)
         lines = [f"{click.style(name, bold=True)}  {facts}"]
         shown = _window(work, height - 1)
-        names = Counter(task.name for task in work)
-        labels = [_clean(task.name if names[task.name] == 1 else task.slug) for task in shown]
+        labels = [_clean(task.name) for task in shown]
         room = min(max(map(output.width_of, labels), default=0), max(12, width // 2))
         return lines + [
             self._task(task, label, room, width, now) for task, label in zip(shown, labels, strict=True)

@@ -324,18 +324,21 @@ class _Reporter:
         return flow_display.FlowList(poll, encoding=sys.stderr.encoding, colors=output.colored(sys.stderr))
 
 
-def _report_flows(flows: Sequence[FlowReport]) -> None:
+def _report_flows(flows: Sequence[FlowReport], exit_code: int) -> None:
     if flows:
         from dioptra_cli.cli import flow_display
 
         for line in flow_display.conclusion(flows, sys.stderr.encoding):
             output.note(line)
+        if exit_code == 0:
+            for line in flow_display.contradictions(flows):
+                output.warning(line)
 
 
 def _report(result: Result, tracking_uri: str, options: _Options) -> None:
     """Say what became of the run; with `--json`, print it."""
     if not options.quiet:
-        _report_flows(result.flows)
+        _report_flows(result.flows, result.exit_code)
         place = f"run {result.run.run_id} {result.status.value}"
         output.note(f"{result.end} after {result.seconds:.1f} s · {place}")
         if sys.stderr.isatty() and uris.is_local(tracking_uri):

@@ -75,6 +75,7 @@ class _Box:
 
 def svg(report: FlowReport) -> str:
     """Return a picture of a flow, as the text of an SVG file."""
+    report = states.labelled(report)
     boxes = [_Box(task) for task in report.tasks if task.kind in (states.TASK, states.CONDITION)]
     if 0 < len(boxes) <= MOST_BOXES:
         edges = _contract(report, boxes)
@@ -324,7 +325,7 @@ def _text(x: float, y: float, style: str, text: str, anchor: str = "", size: flo
 
 def _module(task: TaskReport) -> str:
     """Return where a task plugin comes from, as the last two parts of its module: the first ones are all alike."""
-    return ".".join((task.plugin or "").removesuffix(f".{task.name}").split(".")[-2:])
+    return ".".join((task.plugin or "").split(".")[:-1][-2:])
 
 
 def _time(task: TaskReport) -> str:

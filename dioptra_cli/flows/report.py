@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -260,6 +261,16 @@ def as_json(report: FlowReport) -> dict[str, Any]:
 def failures(report: FlowReport) -> Sequence[TaskReport]:
     """Return the tasks that failed by themselves, not because of others."""
     return [task for task in report.work if task.state == FAILED]
+
+
+def labelled(report: FlowReport) -> FlowReport:
+    """Return a flow in which tasks that share a name are called by their slugs, which no two share."""
+    counts = Counter(task.name for task in report.work)
+    tasks = (
+        replace(task, name=task.slug) if task.kind == TASK and counts[task.name] > 1 else task
+        for task in report.tasks
+    )
+    return replace(report, tasks=tuple(tasks))
 
 
 def summary(report: FlowReport) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 import pytest
 
-from dioptra_cli.cli.flow_display import FlowList, conclusion
+from dioptra_cli.cli.flow_display import FlowList, conclusion, contradictions
 from dioptra_cli.cli.output import shortened, width_of
 from dioptra_cli.flows.report import FlowReport, TaskReport
 
@@ -149,3 +149,23 @@ def test_many_flows_and_failures_are_not_all_told() -> None:
 )
 def test_shortened(text: str, width: int, expected: str) -> None:
     assert shortened(text, width) == expected
+
+
+def test_tasks_that_share_a_name_are_told_apart() -> None:
+    tasks = (
+        task(1, "nap", "Failed", error="x"),
+        task(2, "nap", "Success"),
+        task(3, "eat", "Failed", error="y"),
+    )
+    lines = [
+        click.unstyle(line) for line in conclusion([FlowReport("f", state="Failed", tasks=tasks)], "utf-8")
+    ]
+    assert [line.split(":")[0].split()[-1] for line in lines[1:]] == ["nap-1", "eat"]
+
+
+def test_a_flow_that_failed_unheard() -> None:
+    reports = [FlowReport(name, state=name) for name in ("Success", "Failed", "Interrupted", "Running")]
+    assert contradictions(reports) == [
+        "the flow 'Failed' failed, and yet the command ended with exit code 0",
+        "the flow 'Interrupted' was interrupted, and yet the command ended with exit code 0",
+    ]

@@ -74,6 +74,31 @@ def test_the_events_of_a_flow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert all(event["seconds"] >= 0 for event in [*events, last] if event["state"] != "Running")
 
 
+def test_a_mapped_task_that_failed_in_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @task
+    def invert(x: int) -> float:
+        return 1 / x
+
+    monkeypatch.setenv("DIOPTRA_FLOW_EVENTS", str(tmp_path))
+    with Flow("f") as flow:
+        inverted = invert.map([1, 0, 2, 0])
+        invert.map(inverted)
+        invert.map([1])
+    flow.run()
+    ended = [
+        event for event in events_of(tmp_path) if event["event"] == "task" and event["state"] != "Running"
+    ]
+    told = [
+        (event["state"], event["message"], event.get("error")) for event in ended if event["id"] in (1, 2, 4)
+    ]
+    trigger = 'Trigger was "all_successful" but some of the upstream tasks failed.'
+    assert told == [
+        ("Failed", "2 of 4 failed", "invert[1]: ZeroDivisionError: division by zero"),
+        ("TriggerFailed", "2 of 4 failed", f"invert[1]: {trigger}"),
+        ("Mapped", "Ready to proceed with mapping.", None),
+    ]
+
+
 def test_reporting_changes_nothing_where_it_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Silent(Exception):
         def __str__(self) -> str:
@@ -138,6 +163,38 @@ def test_a_failed_flow_that_nobody_looked_at_fails_the_process(end: str, code: i
         assert "flow 'Doomed' failed, and the script did not ask for its state" in done.stderr
     else:
         assert "did not ask" not in done.stderr
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_flow_that_fails_in_another_process_fails_that_one(method: str, tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text(
+        SCRIPT.format(end="").replace("state = flow.run()", "")
+        + "def work(): flow.run()\n"
+        + "if __name__ == '__main__':\n"
+        + "    import multiprocessing\n"
+        + f"    process = multiprocessing.get_context('{method}').Process(target=work)\n"
+        + "    process.start(); process.join(); sys.exit(process.exitcode + 10)\n"
+    )
+    env = {**os.environ, "PYTHONPATH": str(CHILD_PATH)}
+    done = subprocess.run(
+        [sys.executable, "main.py"], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 11, done.stderr
+    assert done.stderr.count("flow 'Doomed' failed, and the script did not ask for its state") == 1
+
+
+def test_nobody_reads_any_more(tmp_path: Path) -> None:
+    script = "from dioptra.flows.graph import Flow, task\nwith Flow('f') as flow:\n"
+    script += "    for _ in range(3000): task(lambda: 1, name='p')()\nflow.run()\n"
+    env = {**os.environ, "PYTHONPATH": str(CHILD_PATH)}
+    (tmp_path / "main.py").write_text(script)
+    command = f"{sys.executable} main.py | head -1"
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.endswith("Beginning Flow run for 'f'\n")
+    assert done.stderr.count("BrokenPipeError: [Errno 32] Broken pipe") <= 2
+    assert "Logging error" not in done.stderr
 
 
 def test_the_loggers(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

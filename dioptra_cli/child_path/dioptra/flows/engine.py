@@ -16,7 +16,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any, Callable, Protocol
 
@@ -123,9 +123,29 @@ def run(flow: Flow, parameters: Mapping[str, Any]) -> State:
     else:
         state = Execution(flow, order, parameters, InThreads(limit) if limit > 1 else InThisThread()).run()
     if type(state) is Failed:
-        failed = [(task.name, state._result[task]) for task in order if type(state._result[task]) is Failed]
-        _failures.append((os.getpid(), flow.name, state, failed))
+        _failures.append((os.getpid(), flow.name, state, list(_failed(order, state._result))))
+        _end_with_forked_process()
     return state
+
+
+def _failed(order: Iterable[Task], states: Mapping[Task, State]) -> Iterator[tuple[str, State]]:
+    """Yield what failed by itself, with its name."""
+    for task in order:
+        state = states[task]
+        if type(state) is Failed:
+            yield task.name, state
+        elif isinstance(state, Mapped):
+            for index, own in state.failed():
+                if type(own) is Failed:
+                    yield f"{task.name}[{index}]", own
+
+
+def _end_with_forked_process() -> None:
+    """Have `at_exit` called where a child of `multiprocessing` ends: a forked one leaves without exit handlers."""
+    process = sys.modules.get("multiprocessing.process")
+    util = sys.modules.get("multiprocessing.util")
+    if process is not None and util is not None and process.parent_process() is not None:
+        util.Finalize(None, at_exit, exitpriority=-1000)  # after all others
 
 
 class Execution:
@@ -155,6 +175,7 @@ class Execution:
         self._under_way: dict[Future[Any], Task] = {}
         self._log = log.get_logger("FlowRunner")
         self._task_log = log.get_logger("TaskRunner")
+        self._is_told_by_prefect = caller.engine == "prefect"
         self._report = Report(flow, order, caller.engine, caller.limit)
 
     def run(self) -> State:
@@ -192,7 +213,7 @@ class Execution:
     def _begin(self, task: Task) -> None:
         """Run a task, or have it run elsewhere, or find that it cannot run."""
         self._begun[task] = time.perf_counter()
-        self._task_log.log(_level(task), "Task '%s': Starting task run...", task.name)
+        self._task_log.log(self._level(task), "Task '%s': Starting task run...", task.name)
         edges = self._flow._incoming[task]
         if any(edge.mapped for edge in edges):
             self._set(task, self._map(task, edges))
@@ -233,7 +254,8 @@ class Execution:
         except signals.PrefectStateSignal as signal:
             return signal.state
         except Exception as error:
-            self._task_log.error(
+            self._task_log.log(
+                logging.DEBUG if self._is_told_by_prefect else logging.ERROR,
                 "Task '%s': Exception encountered during task execution!",
                 name,
                 exc_info=_from_the_task(error),
@@ -254,7 +276,7 @@ class Execution:
         self._states[task] = state
         self._report.ended(task, state, seconds)
         self._task_log.log(
-            _level(task),
+            self._level(task),
             "Task '%s': Finished task run for task with final state: '%s' (%.3f s)",
             task.name,
             type(state).__name__,
@@ -321,6 +343,13 @@ class Execution:
             result = call if self._caller.limit == 1 else call().result
         return state
 
+    def _level(self, task: Task) -> int:
+        """Return the level of a task's log lines: parameters and the like would drown what does the work.
+
+        Prefect writes lines of its own about what it runs.
+        """
+        return logging.INFO if task.kind == "task" and not self._is_told_by_prefect else logging.DEBUG
+
     def _final_state(self) -> State:
         states = {task: self._states[task] for task in self._order}
         decisive = [state for task in self._flow.reference_tasks() for state in _each(states[task])]
@@ -352,11 +381,6 @@ def _ended_before(task: Task, upstream: Iterable[State]) -> State | None:
     return signals.TRIGGERFAIL(_TRIGGER).state if failed else None
 
 
-def _level(task: Task) -> int:
-    """Return the level that a task is logged at; parameters and the like would drown what does the work."""
-    return logging.INFO if task.kind == "task" else logging.DEBUG
-
-
 def _from_the_task(error: BaseException) -> Any:
     """Return the exception with a traceback that begins in the task's own code."""
     found = error.__traceback__
@@ -367,7 +391,8 @@ def _from_the_task(error: BaseException) -> Any:
 
 _OWN_FILES = (
     os.path.dirname(os.path.abspath(__file__)) + os.sep,
-    os.sep + os.path.join("concurrent", "futures"),
+    os.path.join(os.sep, "concurrent", "futures", ""),
+    os.path.join(os.sep, "site-packages", "prefect", ""),
 )
 
 

@@ -271,7 +271,11 @@ class Task:
     def _arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Return the arguments of a call by name."""
         assert self._signature is not None
-        arguments = self._signature.bind(*args, **kwargs).arguments
+        try:
+            arguments = self._signature.bind(*args, **kwargs).arguments
+        except TypeError as error:
+            _note(error, f"in the call of the task {self.name}{self._signature}")
+            raise
         for parameter in self._signature.parameters.values():
             if parameter.kind is inspect.Parameter.VAR_KEYWORD:
                 arguments.update(arguments.pop(parameter.name, {}))
@@ -833,9 +837,11 @@ class Flow:
         known = {task.name: task for task in self.slugs if isinstance(task, Parameter)}
         unexpected = [name for name in values if name not in known]
         if unexpected:
-            raise ValueError(
+            error = ValueError(
                 f"Flow.run received the following unexpected parameters: {', '.join(unexpected)}"
             )
+            _note(error, f"the parameters that tasks of the flow use are: {', '.join(known) or 'none'}")
+            raise error
         missing = [name for name, task in known.items() if task.required and name not in values]
         if missing:
             raise ValueError(
@@ -847,6 +853,12 @@ class Flow:
 
     def __repr__(self) -> str:
         return f'<Flow: name="{self.name}">'
+
+
+def _note(error: Exception, text: str) -> None:
+    """Add to what an error says below its message, whose words are Prefect's."""
+    if sys.version_info >= (3, 11):
+        error.add_note(text)
 
 
 def _holds_task(value: Any) -> bool:

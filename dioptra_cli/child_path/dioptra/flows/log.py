@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from typing import TYPE_CHECKING, TextIO
 
 __all__ = ["get_logger"]
 
@@ -12,6 +13,22 @@ _ROOT = "prefect"
 _LEVELS = ("DIOPTRA_JOB_LOG_LEVEL", "AI_JOB_LOG_LEVEL")
 _FORMAT = "[%(asctime)s] %(levelname)s - %(name)s | %(message)s"
 _DATE_FORMAT = "%Y-%m-%d %H:%M:%S%z"
+
+
+if TYPE_CHECKING:
+    _StreamHandler = logging.StreamHandler[TextIO]
+else:  # not a generic class before Python 3.11
+    _StreamHandler = logging.StreamHandler
+
+
+class _StdoutHandler(_StreamHandler):
+    """Writes records, until nobody reads them: as with print, that ends the script."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # the base class's name
+        error = sys.exc_info()[1]
+        if isinstance(error, BrokenPipeError):
+            raise error
+        super().handleError(record)
 
 
 def get_logger(name: str | None = None) -> logging.Logger:
@@ -27,7 +44,7 @@ def get_logger(name: str | None = None) -> logging.Logger:
         if root.level == logging.NOTSET:
             root.setLevel(_level())
         if not root.handlers:
-            handler = logging.StreamHandler(sys.stdout)
+            handler = _StdoutHandler(sys.stdout)
             handler.setFormatter(logging.Formatter(_FORMAT, _DATE_FORMAT))
             root.addHandler(handler)
     root.propagate = True

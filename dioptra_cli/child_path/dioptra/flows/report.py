@@ -63,14 +63,19 @@ class Report:
         """Tell how a task ended."""
         if self._file is None:
             return
-        failed = {}
-        if type(state) is states.Failed and isinstance(state._result, BaseException):
-            failed["error"] = f"{type(state._result).__name__}: {states.worded(state._result, str)}"
+        name, message, failed = type(state).__name__, state._message, {}
+        if isinstance(state, states.Mapped) and state.failed():
+            # The state of the task itself stays Mapped, as in Prefect; who looks at a report wants the failure.
+            name = type(state.failed()[0][1]).__name__
+            message = f"{len(state.failed())} of {len(state.map_states)} failed"
+            failed["error"] = f"{task.name}[{state.failed()[0][0]}]: {_error(state.failed()[0][1])}"
+        elif type(state) is states.Failed:
+            failed["error"] = _error(state)
         self._write(
             event="task",
             id=self._ids[task],
-            state=type(state).__name__,
-            message=state._message,
+            state=name,
+            message=message,
             at=time.time(),
             seconds=round(seconds, 6),
             **failed,
@@ -99,3 +104,10 @@ class Report:
         except (OSError, ValueError):  # a full disk; a name that cannot be encoded
             os.close(self._file)
             self._file = None
+
+
+def _error(state: states.State) -> str:
+    """Return what a failed task raised, or why it failed."""
+    if isinstance(state._result, BaseException) and type(state) is states.Failed:
+        return f"{type(state._result).__name__}: {states.worded(state._result, str)}"
+    return state._message or type(state).__name__

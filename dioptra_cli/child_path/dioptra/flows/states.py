@@ -142,6 +142,11 @@ class Mapped(Success):
         super().__init__(message)
         self.map_states = map_states or []
 
+    def failed(self) -> list[tuple[int, State]]:
+        """Return the runs that failed with their numbers: by themselves first, then those that could not run."""
+        failed = [(index, state) for index, state in enumerate(self.map_states) if isinstance(state, Failed)]
+        return sorted(failed, key=lambda run: type(run[1]) is not Failed)
+
     @property
     def result(self) -> Any:
         """The results of the single runs, in order."""

@@ -126,7 +126,10 @@ class _StdoutHandler(_StreamHandler):
                 encoding = self.stream.encoding
                 self.stream.write(line.encode(encoding, "backslashreplace").decode(encoding))
             self.flush()
-        except RecursionError:
+        except (
+            RecursionError,
+            BrokenPipeError,
+        ):  # nobody reads any more: as with print, that ends the script
             raise
         except Exception:
             self.handleError(record)
