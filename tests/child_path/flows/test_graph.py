@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import functools
+import sys
 from typing import Any, Tuple  # noqa: UP035  # published scripts write it so
 
 import pytest
@@ -74,6 +75,11 @@ def test_a_call_outside_a_flow_is_explained() -> None:
     ):
         identity(1)
     assert identity.run(3) == 3
+    plugin = FunctionTask(identity.run, plugin="my.tasks.work.nap")
+    with pytest.raises(ValueError, match="Could not infer") as raised:
+        plugin()
+    if sys.version_info >= (3, 11):
+        assert raised.value.__notes__ == ['to call it at once: pyplugs.call("my.tasks", "work", "nap", ...)']
 
 
 @pytest.mark.parametrize(

@@ -262,11 +262,15 @@ class Task:
         options: Mapping[str, Any],  # noqa: ARG002
     ) -> Any:
         """Answer a call that no flow can record."""
-        raise ValueError(
+        error = ValueError(
             f"Could not infer an active Flow context while creating edge to {self}. This often means you called a "
             "task outside a `with Flow(...)` block. If you're trying to run this task outside of a Flow context, "
             f"you need to call `{self.name}.run(...)`"
         )
+        if self.plugin is not None:
+            package, plugin, function = self.plugin.rsplit(".", 2)
+            _note(error, f'to call it at once: pyplugs.call("{package}", "{plugin}", "{function}", ...)')
+        raise error
 
     def _arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Return the arguments of a call by name."""
