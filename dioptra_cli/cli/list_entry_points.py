@@ -49,7 +49,12 @@ def show(entry_points: list[EntryPoint]) -> None:
         if position:
             output.say("", sys.stdout)
         title = click.style(entry_point.name, fg="green", bold=True)
-        output.say(f"{title}  {entry_point.description or ''}".rstrip(), sys.stdout)
+        about = entry_point.description or ""
+        if output.width_of(f"{entry_point.name}  {about}") <= width:
+            output.say(f"{title}  {about}".rstrip(), sys.stdout)
+        else:
+            lines = output.wrapped(about, width - 2) if about else []
+            output.say("\n  ".join([title, *lines]), sys.stdout)
         if not entry_point.parameters:
             output.say("  no parameters", sys.stdout)
             continue

@@ -50,7 +50,7 @@ def project_command(directory: str, name: str | None) -> None:
     texts = new_project.render(name)
     files.write({os.path.join(directory, path): text for path, text in texts.items()})
     output.note(f"wrote the project '{name}' into {directory}: {', '.join(texts)}")
-    output.note(f"to run it: dioptra run {shlex.quote(directory)} -e train")
+    output.note(f"to run it: dioptra run {_argument(directory)} -e train")
 
 
 def _held(directory: str) -> list[str]:
@@ -240,8 +240,13 @@ def _shown(path: str) -> str:
     return path if relative.startswith("..") else relative
 
 
+def _argument(path: str) -> str:
+    """Return a path as it is written in a command: quoted, and no option."""
+    return shlex.quote(os.path.join(".", path) if path.startswith("-") else path)
+
+
 def _say_next(project: str, entry_point: EntryPoint) -> None:
-    words = ["dioptra", "run", shlex.quote(project), "-e", shlex.quote(entry_point.name)]
+    words = ["dioptra", "run", _argument(project), "-e", shlex.quote(entry_point.name)]
     for parameter in entry_point.parameters.values():
         if parameter.required:
             words += ["-P", f"{shlex.quote(parameter.name)}=…"]

@@ -14,6 +14,9 @@ import click
 from dioptra_cli.errors import Level, Problem
 from dioptra_cli.execution import environment
 
+_NARROWEST = 20
+"""Cells that a column of wrapped text should have: below that, words break and lines are many."""
+
 _COLORS = {Level.ERROR: "red", Level.WARNING: "yellow", Level.NOTE: "cyan"}
 
 
@@ -80,28 +83,39 @@ def terminal_width() -> int:
 def table(headers: Sequence[str], rows: Iterable[Sequence[str]], width: int) -> list[str]:
     """Lay out rows in columns, the last one wrapped to `width` (in terminal cells).
 
+    Where the others leave it no room, the cells of each row stand below the first one instead.
+
     Returns:
         The lines, the header first.
     """
-    body = [list(row) for row in rows]
+    whole = [list(headers), *map(list, rows)]
     last = len(headers) - 1
-    sizes = [max(width_of(row[i]) for row in [list(headers), *body]) for i in range(last)]
+    *sizes, longest = (max(map(width_of, column)) for column in zip(*whole, strict=True))
     indent = sum(sizes) + 2 * last
-    room = max(width - indent, 20)
+    room = width - indent
+    if room < min(longest, _NARROWEST):
+        return [line for position, row in enumerate(whole) for line in _stacked(row, width, position == 0)]
     lines = []
-    for position, row in enumerate([list(headers), *body]):
+    for position, row in enumerate(whole):
         cells = [text + " " * (size - width_of(text)) for text, size in zip(row, sizes, strict=False)]
-        wrapped = _wrap(row[last], room)
-        first = "  ".join([*cells, wrapped[0]]).rstrip()
+        last_cell = wrapped(row[last], room)
+        first = "  ".join([*cells, last_cell[0]]).rstrip()
         lines.append(click.style(first, bold=True) if position == 0 else first)
-        lines.extend(" " * indent + more for more in wrapped[1:])
+        lines.extend(" " * indent + more for more in last_cell[1:])
     return lines
 
 
-def _wrap(text: str, width: int) -> list[str]:
+def _stacked(row: Sequence[str], width: int, is_header: bool) -> list[str]:
+    first, *others = row
+    below = wrapped("  ".join(filter(None, others)), width - 2)
+    return [click.style(first, bold=True) if is_header else first, *(f"  {line}" for line in below if line)]
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Return `text` in lines of at most `width` characters, or of a few where that is less; at least one line."""
     import textwrap
 
-    return textwrap.wrap(text, width) or [""]
+    return textwrap.wrap(text, max(width, _NARROWEST)) or [""]
 
 
 def width_of(text: str) -> int:

@@ -46,6 +46,7 @@ def command() -> None:
     metavar="SECONDS",
     help="Stop after so long, at the module that is being imported.",
 )
+@click.option("--no-builtins", is_flag=True, help="Leave out the built-in plugins.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def list_command(**options: Any) -> int:
     """List the task plugins that an entry point of PROJECT would find.
@@ -63,6 +64,7 @@ class _Options(job.JobOptions):
 
     project: str
     timeout: float
+    no_builtins: bool
     as_json: bool
 
 
@@ -95,6 +97,9 @@ def _list(options: _Options) -> int:
             env = environment.merged(base, added)
             listing = list_plugins(env, cwd=directory, guard=guard, timeout=options.timeout)
     directories = environment.split_directories(env.get(environment.PLUGIN_DIR))
+    if options.no_builtins:
+        listing = _without_builtins(listing)
+        directories = [directory for directory in directories if directory != environment.BUILTIN_PLUGINS]
     if options.as_json:
         whole = {"directories": directories, **dataclasses.asdict(listing)}
         click.echo(json.dumps(whole, indent=2, ensure_ascii=False))
@@ -103,11 +108,21 @@ def _list(options: _Options) -> int:
     return ExitCode.OK if all(failure.optional for failure in listing.failures) else ExitCode.INVALID
 
 
+def _without_builtins(listing: PluginListing) -> PluginListing:
+    built_in = environment.BUILTIN_PLUGINS
+    return dataclasses.replace(
+        listing,
+        tasks=tuple(task for task in listing.tasks if task.directory != built_in),
+        failures=tuple(failure for failure in listing.failures if failure.directory != built_in),
+        hidden=tuple(module for module in listing.hidden if module.directory != built_in),
+    )
+
+
 def _show(listing: PluginListing, directories: list[str]) -> None:
     """Print the tasks by package, then what cannot be imported and why."""
     sections = [_package(*place, tasks) for place, tasks in _by_package(listing.tasks).items()]
     if not sections:
-        sections.append([f"no task plugins in {', '.join(directories)}"])
+        sections.append([f"no task plugins in {', '.join(directories) or 'the project'}"])
     failed = [failure for failure in listing.failures if not failure.optional]
     if failed:
         lines = (line for failure in failed for line in _failure(failure, listing))

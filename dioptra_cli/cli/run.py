@@ -162,7 +162,11 @@ def _run(options: _Options) -> int:
             plan = plan.with_downloads(copies)
             settings = job.with_local_plugins(settings, copies)
             tracker = open_tracker(
-                tracking_uri, environ=base, directory=caller, lock_directory=directories.locks()
+                tracking_uri,
+                environ=base,
+                directory=caller,
+                lock_directory=directories.locks(),
+                on_new_store=None if options.quiet else _say_new_store,
             )
             source = revision.source if revision else read_source(project.directory)
         result = execute(
@@ -239,6 +243,10 @@ def _say_environment(plan: Plan) -> None:
         output.note(
             f"the project asks for {wanted.kind} '{wanted.reference}'; it runs in the current environment instead"
         )
+
+
+def _say_new_store(file: str) -> None:
+    output.note(f"making a new store: {file}")
 
 
 def _show_plan(plan: Plan, settings: JobSettings, options: _Options, base: Mapping[str, str]) -> None:

@@ -10,7 +10,7 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeVar
 
 from dioptra_cli.errors import LaunchError, Problem
@@ -27,6 +27,9 @@ from dioptra_cli.execution.process import (
 
 DEFAULT_TIMEOUT = 120.0
 """Seconds for importing all plugins; a module that hangs must not hang the command."""
+
+_MOST_PROCESSES = 20
+"""So many processes look at the plugins, each but the last ended by a module: each imports what it needs anew."""
 
 _PROGRAM = os.path.join(environment.CHILD_PATH, "dioptra", "pyplugs", "listing.py")
 _GRACE = Grace(interrupt=2.0, terminate=2.0)
@@ -131,7 +134,8 @@ def list_plugins(
         env: The whole environment of an entry point.
         cwd: Its working directory.
         guard: The entered guard.
-        timeout: Seconds for all imports. The module at which they end is a failure, and the last one.
+        timeout: Seconds for all imports. The module at which they end is a failure, and the last one. A module
+            that ends the process is a failure, too; another process goes on behind it.
 
     Raises:
         LaunchError: There is no Python, or it cannot run the listing.
@@ -140,11 +144,52 @@ def list_plugins(
     own = environment.split_directories(env.get(environment.PLUGIN_DIR))
     # The listing sets the import path itself: a plugin named like a standard module must not break it.
     path = [entry for entry in env.get(environment.PYTHONPATH, "").split(os.pathsep) if entry not in own]
+    env = {**env, environment.PYTHONPATH: os.pathsep.join(path)}
+    lines: list[dict[str, Any]] = []
+    behind: list[str] = []
+    left = timeout
+    for _ in range(_MOST_PROCESSES):
+        found, outcome, last_words = _look(env, behind, cwd=cwd, guard=guard, timeout=left)
+        if not found and not lines:
+            raise LaunchError(_not_listed(outcome, last_words))
+        at: dict[str, Any] = next((line for line in reversed(found) if line["kind"] == "importing"), {})
+        if lines and not at:  # it did not get as far as a module
+            break
+        lines += found
+        if lines[-1]["kind"] == "end":
+            break
+        lines.append(_cut_off(at, outcome, timeout))
+        left -= outcome.seconds
+        if not at or left <= 0 or outcome.end is End.TIMED_OUT:
+            break
+        behind = [at["file"]]
+    if lines[-1]["kind"] != "end":
+        lines[-1]["message"] += "; the modules after it were not looked at"
+    return PluginListing(
+        lines[0]["python"],
+        lines[0]["version"],
+        tuple(_records(TaskPlugin, "task", lines)),
+        tuple(_records(FailedPlugin, "failure", lines)),
+        tuple(_records(HiddenModule, "hidden", lines)),
+    )
+
+
+def _look(
+    env: Mapping[str, str], behind: list[str], *, cwd: str, guard: SignalGuard, timeout: float
+) -> tuple[list[dict[str, Any]], Outcome, str]:
+    """Run the program once, on what comes after the module of the file `behind`, if there is one.
+
+    Returns:
+        Its lines, its end, and what it said on standard error.
+
+    Raises:
+        Interrupted: A signal asked to stop.
+    """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         outcome = run_child(
-            ["python", _PROGRAM],
+            ["python", _PROGRAM, *behind],
             cwd=cwd,
-            env={**env, environment.PYTHONPATH: os.pathsep.join(path)},
+            env=env,
             guard=guard,
             stdout_to=out.fileno(),
             stderr_to=err.fileno(),
@@ -157,19 +202,7 @@ def list_plugins(
         err.seek(0)
         # A line without its end was cut off when the child was killed.
         lines = [json.loads(line) for line in out if line.endswith(b"\n")]
-        last_words = err.read().decode("utf-8", "replace").strip()
-    if not lines:
-        raise LaunchError(_not_listed(outcome, last_words))
-    failures = _records(FailedPlugin, "failure", lines)
-    if lines[-1]["kind"] != "end":
-        failures.append(_cut_off(lines, outcome, timeout))
-    return PluginListing(
-        lines[0]["python"],
-        lines[0]["version"],
-        tuple(_records(TaskPlugin, "task", lines)),
-        tuple(failures),
-        tuple(_records(HiddenModule, "hidden", lines)),
-    )
+        return lines, outcome, err.read().decode("utf-8", "replace").strip()
 
 
 def _records(kind: type[_Record], name: str, lines: list[dict[str, Any]]) -> list[_Record]:
@@ -177,20 +210,17 @@ def _records(kind: type[_Record], name: str, lines: list[dict[str, Any]]) -> lis
     return [kind(**{key: line[key] for key in known}) for line in lines if line["kind"] == name]
 
 
-def _cut_off(lines: list[dict[str, Any]], outcome: Outcome, timeout: float) -> FailedPlugin:
-    """Return the failure of the module that did not let the listing go on."""
-    at: dict[str, Any] = next((line for line in reversed(lines) if line["kind"] == "importing"), {})
+def _cut_off(at: Mapping[str, Any], outcome: Outcome, timeout: float) -> dict[str, Any]:
+    """Return the line about the failure of the module at which a process ended."""
     if outcome.end is End.TIMED_OUT:
-        error, what = (
-            "Timeout",
-            f"its import had not ended after the {timeout:g} s that there are for all plugins",
-        )
+        error = "Timeout"
+        message = f"its import had not ended after the {timeout:g} s that there are for all plugins"
     else:
-        error, what = "Exit", f"its import ended the process {_ending(outcome)}"
-    message = f"{what}; the modules after it were not looked at"
-    return FailedPlugin(
+        error, message = "Exit", f"its import ended the process {_ending(outcome)}"
+    failure = FailedPlugin(
         at.get("module", ""), at.get("file", ""), None, at.get("directory", ""), error, message
     )
+    return {"kind": "failure", **asdict(failure)}
 
 
 def _ending(outcome: Outcome) -> str:

@@ -22,7 +22,16 @@ from dioptra_cli.errors import TrackingError
 from dioptra_cli.execution import environment
 from dioptra_cli.execution.environment import JobSettings
 from dioptra_cli.execution.plan import Plan
-from dioptra_cli.execution.process import End, Event, Footer, Outcome, SignalGuard, run_child, signal_name
+from dioptra_cli.execution.process import (
+    Cause,
+    End,
+    Event,
+    Footer,
+    Outcome,
+    SignalGuard,
+    run_child,
+    signal_name,
+)
 from dioptra_cli.execution.source import Source, source_name
 from dioptra_cli.tracking.protocol import RunRequest, RunStatus, StartedRun, Tracker
 
@@ -246,8 +255,14 @@ def _describe(outcome: Outcome) -> str:
 
 
 def _describe_event(event: Event) -> str:
-    sent = f"{event.cause.value}: sent {signal_name(event.signum)} to the command"
-    return f"{sent}, which has {event.grace:g} s to end" if event.grace else sent
+    name = signal_name(event.signum)
+    to = "what the command left behind" if event.cause is Cause.LEFTOVERS else "the command"
+    said = f"{event.cause.value}: sent {name} to {to}"
+    if event.grace:
+        said += f", which has {event.grace:g} s to end"
+    if name == "SIGINT":  # the first step; the user may not want to wait for the next one
+        said += "; another Ctrl-C sends SIGTERM at once"
+    return said
 
 
 def _record_end(

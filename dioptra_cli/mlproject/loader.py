@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -49,11 +50,13 @@ def project_directory(target: str) -> str:
     """Return the absolute project directory of `target`, a directory or an MLproject file.
 
     Raises:
-        UsageError: There is no such file or directory.
+        UsageError: There is no such file or directory, or it is a script.
     """
     if os.path.isdir(target):
         return os.path.abspath(target)
     if os.path.isfile(target):
+        if target.endswith((".py", ".sh")):
+            raise UsageError(_is_a_script(target))
         return os.path.dirname(os.path.abspath(target))
     hint = None
     if "://" in target or target.startswith("git@"):
@@ -129,6 +132,24 @@ def _without_file(target: str, directory: str) -> Loaded:
     )
     problem = Problem("no-mlproject-file", f"there is no {FILE_NAME} file in '{target}'", hint=hint)
     return Loaded(project, (problem,))
+
+
+def _is_a_script(target: str) -> Problem:
+    """Return the problem of a script in place of a project: it is an entry point of the one that it lies in."""
+    project = directory = os.path.dirname(os.path.abspath(target))
+    with contextlib.suppress(OSError):  # a directory above that cannot be read
+        while find_file(project) is None and project != os.path.dirname(project):
+            project = os.path.dirname(project)
+        if find_file(project) is None:
+            project = directory
+    shown = os.path.relpath(project)
+    words = [os.path.join(".", shown) if shown.startswith("-") else shown, "-e"]
+    words.append(os.path.relpath(os.path.abspath(target), project))
+    return Problem(
+        "not-a-project",
+        f"'{target}' is a script, and no {FILE_NAME} file",
+        hint=f"to run it: dioptra run {shlex.join(words)}",
+    )
 
 
 def _default_environment(directory: str) -> Environment | None:

@@ -117,6 +117,9 @@ def resolve(
         chosen = value or Given(parameter.default or "", Origin.DEFAULT, parameter.default_location)
         checked = _check(parameter, chosen, base)
         if isinstance(checked, Problem):
+            if value is None and parameter.type == "path":  # the project is right where its data is
+                hint = f"give one with -P {parameter.name}=…"
+                checked = replace(checked, hint=f"{checked.hint}; {hint}" if checked.hint else hint)
             problems.append(replace(checked, entry_point=entry_point.name))
         else:
             values.append(checked)

@@ -150,7 +150,7 @@ dioptra run . -e train -P samples=1000 -P noise=0.5
 mlflow ui --backend-store-uri sqlite:///mlflow.db
 ```
 
-`infer` needs the id of a run of `train`, the last line of its output:
+`infer` needs the id of a run of `train`; the line `finished after …` of its output has it:
 
 ```sh
 dioptra run . -e infer -P run_id=RUN_ID -P inputs=1,2,3

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from dioptra_cli.tracking.protocol import Tracker
 
 
 def open_tracker(
-    uri: str | None, *, environ: Mapping[str, str], directory: str, lock_directory: str
+    uri: str | None,
+    *,
+    environ: Mapping[str, str],
+    directory: str,
+    lock_directory: str,
+    on_new_store: Callable[[str], None] | None = None,
 ) -> Tracker:
     """Return a tracker on a store or server: over REST where that is enough, else through MLflow.
 
@@ -17,6 +22,7 @@ def open_tracker(
         environ: Where credentials are read from.
         directory: Absolute; what a relative URI belongs to.
         lock_directory: Where processes that open the same new database wait for each other.
+        on_new_store: Called with the file of a new database before it is made, which takes seconds.
 
     Raises:
         TrackingError: Nothing listens at the URI, or the store cannot be opened.
@@ -28,4 +34,4 @@ def open_tracker(
             return rest.RestTracker(uri, environ)
     from dioptra_cli.tracking.mlflow_client import MlflowTracker
 
-    return MlflowTracker(uri, directory=directory, lock_directory=lock_directory)
+    return MlflowTracker(uri, directory=directory, lock_directory=lock_directory, on_new_store=on_new_store)

@@ -134,7 +134,10 @@ class MlflowArtifacts:
         with self._lock:  # two threads that open a new database at once would fail
             if self._opened is None:
                 uri = MlflowTracker(
-                    self._tracking_uri, directory=self._directory, lock_directory=self._lock_directory
+                    self._tracking_uri,
+                    directory=self._directory,
+                    lock_directory=self._lock_directory,
+                    reading=True,
                 ).uri
                 self._opened = _mlflow().MlflowClient(uri)
             return self._opened

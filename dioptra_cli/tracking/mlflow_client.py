@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from dioptra_cli.errors import Problem, TrackingError
@@ -37,12 +37,22 @@ class MlflowTracker:
         uri: The tracking URI; None for MLflow's own default.
         directory: Absolute; what a relative URI belongs to.
         lock_directory: Where processes that open the same new database wait for each other.
+        on_new_store: Called with the file of a new database before it is made, which takes seconds.
+        reading: Whether nothing will be recorded: a database that can only be read will do.
 
     Raises:
         TrackingError: Nothing listens at the URI, or the store cannot be opened.
     """
 
-    def __init__(self, uri: str | None, *, directory: str, lock_directory: str) -> None:
+    def __init__(
+        self,
+        uri: str | None,
+        *,
+        directory: str,
+        lock_directory: str,
+        on_new_store: Callable[[str], None] | None = None,
+        reading: bool = False,
+    ) -> None:
         if uri is not None:
             uris.require_server(uri)
         with _without_collector():
@@ -51,9 +61,15 @@ class MlflowTracker:
             self._uri = uris.absolute(uri or mlflow.get_tracking_uri(), directory)
             mlflow.set_tracking_uri(self._uri)
             logging.getLogger("alembic").setLevel(logging.WARNING)  # older versions of MLflow let it talk
-            with self._explained(), _only_one_opens(self._uri, lock_directory):
+            database = uris.sqlite_file(self._uri)
+            with self._explained(), _only_one_opens(database, lock_directory):
+                # What is no absolute path is in memory, or a URI of sqlite's own.
+                if database is not None and os.path.isabs(database):
+                    uris.require_database(database, reading=reading)
+                    if on_new_store is not None and not os.path.exists(database):
+                        on_new_store(database)
                 self._client = mlflow.MlflowClient(self._uri)
-                if uris.sqlite_file(self._uri) is not None:
+                if database is not None:
                     self._client.search_experiments(max_results=1)  # creates the tables of a new database
 
     @classmethod
@@ -192,9 +208,8 @@ def _one_line(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def _only_one_opens(uri: str, lock_directory: str) -> Iterator[None]:
+def _only_one_opens(database: str | None, lock_directory: str) -> Iterator[None]:
     """Let one process at a time open a sqlite database: two that create its tables at once crash each other."""
-    database = uris.sqlite_file(uri)
     if database is None:
         yield
         return

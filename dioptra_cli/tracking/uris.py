@@ -58,6 +58,36 @@ def is_local(uri: str) -> bool:
     return uri.startswith("file:") or sqlite_file(uri) is not None
 
 
+def require_database(file: str, *, reading: bool = False) -> None:
+    """Look whether a sqlite database can be opened, or made, for MLflow tries for minutes first.
+
+    Nothing else may make the database at the same time. A missing directory is left to MLflow, which makes it.
+
+    Args:
+        file: Its absolute path.
+        reading: Whether it is enough to read one that is there.
+
+    Raises:
+        TrackingError: It cannot.
+    """
+    is_there = os.path.exists(file)
+    if not is_there and not os.path.isdir(os.path.dirname(file)):
+        return
+    only_read = reading and is_there
+    try:
+        open(file, "rb" if only_read else "ab+").close()
+        if not is_there:
+            os.unlink(os.path.realpath(file))
+    except OSError as error:
+        raise TrackingError(
+            Problem(
+                "unusable-store",
+                f"cannot {'read' if only_read else 'write'} the store {file}: {error.strerror or error}",
+                hint="name another with --tracking-uri, such as sqlite:////path/to/mlflow.db, or MLFLOW_TRACKING_URI",
+            )
+        ) from error
+
+
 def require_server(uri: str) -> None:
     """Look whether something listens at an http(s) URI, for MLflow's client retries for minutes first.
 

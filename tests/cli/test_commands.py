@@ -137,6 +137,35 @@ def test_a_table_fits_the_terminal(dioptra: Any, project: Any) -> None:
     called = dioptra("list-entry-points", str(project(text)), env={"COLUMNS": "60"})
     assert max(len(line) for line in called.out.splitlines()) <= 60
     assert called.out.count("word") == 40
+    project(text.replace("main: {", f"main: {{description: '{long}', "))
+    called = dioptra("list-entry-points", "project", env={"COLUMNS": "60"})
+    assert max(len(line) for line in called.out.splitlines()) <= 60
+    assert called.out.startswith("main\n  word word")
+    assert called.out.count("word") == 80
+
+
+def test_a_table_without_room_for_its_columns_is_stacked(dioptra: Any, project: Any) -> None:
+    command = " ".join(f"{{{name}}}" for name in ("epochs", "optimizer", "data", "日本"))
+    project(GOOD.replace("python train.py {epochs} {optimizer} {data} {日本}", f"echo {command}"))
+    called = dioptra("list-entry-points", "project", "-e", "train", env={"COLUMNS": "40"})
+    assert called.out.splitlines() == [
+        "train  Train it",
+        "  PARAMETER",
+        "    TYPE  DEFAULT  DESCRIPTION",
+        "  epochs",
+        "    float  30  Passes over the data",
+        "  optimizer",
+        "    string  adam  one of adam, sgd",
+        "  data",
+        "    path  (required)",
+        "  日本",
+        "    string  ''",
+    ]
+    data = "-P", "data=project"
+    called = dioptra("run", "project", "-e", "train", *data, "--dry-run", env={"COLUMNS": "40"})
+    lines = called.out.splitlines()
+    assert lines[1:5] == ["  PARAMETER", "    TYPE  FROM  VALUE", "  epochs", "    float  default  30"]
+    assert max(map(len, lines[: lines.index("command")][1:])) <= 40
 
 
 @pytest.mark.parametrize(

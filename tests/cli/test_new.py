@@ -203,6 +203,10 @@ def test_a_project_goes_into_a_new_or_empty_directory(dioptra: Any, tmp_path: Pa
     refused = dioptra("new", "project", "deep/my project")
     assert refused.code == 2
     assert "is not empty: it holds .gitignore, MLproject, README.md, src, task-plugins" in refused.err
+    called = dioptra("new", "project", "--", "-da sh")
+    assert called.err.splitlines()[-1] == "dioptra: to run it: dioptra run './-da sh' -e train"
+    called = dioptra("new", "entry-point", "-P", "a", "--", "more", "-da sh")
+    assert called.err.splitlines()[-1] == "dioptra: to run it: dioptra run './-da sh' -e more -P a=…"
     (tmp_path / "empty/.git").mkdir(parents=True)
     assert dioptra("new", "project", ".", cwd=tmp_path / "empty").code == 0
     (tmp_path / "file").touch()

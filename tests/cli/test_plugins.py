@@ -137,6 +137,16 @@ def test_what_is_wrong_is_shown_with_the_reason(dioptra: Any, plugins: Write) ->
     assert called.err == ""
 
 
+def test_built_in_plugins_can_be_left_out(dioptra: Any, plugins: Write, tmp_path: Path) -> None:
+    root = plugins(my_plugins__good=GOOD, dioptra_builtins__random__rng=GOOD)
+    called = dioptra("plugins", "list", "--plugin-dir", str(root), "--no-builtins", "--json")
+    assert called.code == 0, called.err
+    assert called.json["directories"] == [str(root)]
+    assert {t["directory"] for t in called.json["tasks"]} == {str(root)}
+    assert called.json["hidden"] == called.json["failures"] == []
+    assert dioptra("plugins", "list", "--no-builtins").out == "no task plugins in the project\n"
+
+
 def test_a_module_that_hangs_does_not_hang_the_command(dioptra: Any, plugins: Write) -> None:
     root = plugins(p__hangs="import time\ntime.sleep(600)\n")
     called = dioptra("plugins", "list", "--plugin-dir", str(root), "--timeout", "2")

@@ -72,10 +72,15 @@ def test_the_commands_of_a_page_work(page: str, store: Any, tmp_path: Path) -> N
         )
         assert done.returncode == 0, f"{command}\n{done.stderr}"
         entry_point = re.search(r"-e (\w+)", command)
-        run_id = re.search(r"^dioptra: .*\brun (\w{32})\b", done.stderr, re.MULTILINE)
+        run_id = re.search(r"^dioptra: finished after .*\brun (\w{32})\b", done.stderr, re.MULTILINE)
         if entry_point and run_id:
             known[entry_point[1].upper()] = run_id[1]
     assert all(run.status == "FINISHED" for run in store.runs)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if "TRAIN_RUN_ID" in (ROOT / page).read_text()])
+def test_a_page_says_where_the_id_of_a_run_stands(page: str) -> None:
+    assert "The line `finished after …` of its output has the id of" in (ROOT / page).read_text()
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -33,6 +33,11 @@ def test_a_new_project_runs(dioptra: Any, store: Any, tmp_path: Path) -> None:
     trained = dioptra("run", "my project", "-e", "train", "-P", "samples=50", "-P", "seed=3", "--json")
     assert trained.code == 0, trained.err
     run_id = trained.json["run_id"]
+    assert (
+        "the line `finished after …` of its output has it" in (tmp_path / "my project/README.md").read_text()
+    )
+    (line,) = (line for line in trained.err.splitlines() if line.startswith("dioptra: finished after "))
+    assert run_id in line
     again = dioptra("run", "my project", "-e", "train", "-P", "samples=50", "-P", "seed=3", "--json")
     inferred = dioptra(
         "run",

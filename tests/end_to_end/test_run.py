@@ -165,6 +165,23 @@ def test_a_directory_without_an_mlproject_file_says_so(dioptra: Any, tmp_path: P
     assert "there is no MLproject file" in called.err
 
 
+def test_a_script_needs_no_mlproject_file(dioptra: Any, store: Any, tmp_path: Path) -> None:
+    (tmp_path / "hi.sh").write_text("echo hi\n")
+    refused = dioptra("run", "hi.sh")
+    assert refused.code == 2
+    assert "hint: to run it: dioptra run . -e hi.sh\n" in refused.err
+    called = dioptra("run", ".", "-e", "hi.sh")
+    assert (called.code, called.out) == (0, "hi\n"), called.err
+
+
+def test_processes_that_the_command_leaves_behind_are_said_to_be_sent_the_signal(
+    dioptra: Any, project: Any, store: Any
+) -> None:
+    called = dioptra("run", str(project("entry_points: {main: {command: sleep 60 & }}")))
+    assert called.code == 0
+    assert "leftovers: sent SIGTERM to what the command left behind, which has 5 s to end\n" in called.err
+
+
 def test_an_undeclared_parameter_is_appended_on_the_same_line(dioptra: Any, project: Any, store: Any) -> None:
     directory = project("entry_points:\n  main:\n    command: >\n      printf '%s;'\n      a\n")
     called = dioptra("run", str(directory), "-P", "extra=it's $(touch x)")
@@ -246,6 +263,7 @@ def test_the_default_store_is_in_the_callers_directory_and_the_child_uses_it(
     assert called.code == 0, called.err
     record = called.json
     assert record["tracking_uri"] == f"sqlite:///{tmp_path}/mlflow.db"
+    assert f"dioptra: making a new store: {tmp_path}/mlflow.db\n" in called.err
     assert (record["status"], record["exit_code"], record["recorded"]) == ("FINISHED", 0, True)
     assert (tmp_path / "mlflow.db").exists()
     assert not (directory / "mlflow.db").exists()
@@ -386,6 +404,8 @@ def test_an_interrupted_run_is_killed_and_leaves_no_process(
     returned, said = running.end()
     assert returned == code, said
     assert 'Traceback (most recent call last):\n  File "<frozen' not in said
+    hint = "sent SIGINT to the command, which has 10 s to end; another Ctrl-C sends SIGTERM at once\n"
+    assert (hint in said) is (signum == signal.SIGINT)
     assert (store.only.status, store.only.ended) == ("KILLED", True)
     assert not is_running(int((directory / "ready").read_text()))
 

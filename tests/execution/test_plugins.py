@@ -125,10 +125,45 @@ def test_a_module_that_hangs_is_named(plugins: Write, text: str) -> None:
 )
 def test_a_module_that_ends_the_process_is_named(plugins: Write, text: str, how: str) -> None:
     listing = listed(plugins(p__a=GOOD, p__ends=text, p__z=GOOD))
-    assert modules(listing) == {"p.a"}
+    assert [task.plugin for task in listing.tasks] == ["a", "z"]
     (failure,) = listing.failures
     assert (failure.module, failure.error) == ("p.ends", "Exit")
-    assert failure.message == f"its import ended the process {how}; the modules after it were not looked at"
+    assert failure.message == f"its import ended the process {how}"
+
+
+def test_the_listing_goes_on_behind_each_module_that_ends_the_process(plugins: Write, tmp_path: Path) -> None:
+    ends = "import os\nos._exit(4)\n"
+    once = f"import sys\nassert sys.argv[1:] == []\nopen({str(tmp_path / 'ran')!r}, 'a').write('.')\n{GOOD}"
+    first = plugins(
+        "first", a__init=once, b__init=ends, b__x=GOOD, c__y="raise KeyboardInterrupt\n", c__z=GOOD
+    )
+    second = plugins("second", a__other=GOOD, c__bad="1 / 0\n", c__ends=ends, d__good=GOOD)
+    listing = listed(first, second)
+    assert (tmp_path / "ran").read_text() == ".."  # in the first process, and for `a.other`, which it hides
+    assert [(f.module, f.error) for f in listing.failures] == [
+        ("b", "Exit"),
+        ("c.y", "Exit"),
+        ("c.bad", "ZeroDivisionError"),
+        ("c.ends", "Exit"),
+    ]
+    assert modules(listing) == {".a", "c.z", "d.good"}
+
+
+def test_the_limit_is_one_for_all_processes(plugins: Write) -> None:
+    ends = "import os, time\ntime.sleep(1)\nos._exit(4)\n"
+    listing = listed(plugins(p__a=ends, p__b="import time\ntime.sleep(600)\n", p__z=GOOD), timeout=4)
+    assert [(f.module, f.error) for f in listing.failures] == [("p.a", "Exit"), ("p.b", "Timeout")]
+    assert "the 4 s that there are for all plugins; the modules after it" in listing.failures[1].message
+    assert listing.tasks == ()
+
+
+def test_processes_are_not_started_without_end(plugins: Write) -> None:
+    listing = listed(plugins(p__z=GOOD, **{f"p__a{i:02}": "import os\nos._exit(4)\n" for i in range(30)}))
+    assert listing.tasks == ()
+    *others, last = listing.failures
+    assert 1 < len(others) < 29
+    assert not any("not looked at" in failure.message for failure in others)
+    assert last.message.endswith("with exit code 4; the modules after it were not looked at")
 
 
 def test_what_imports_print_ask_or_leave_behind_does_not_matter(plugins: Write) -> None:

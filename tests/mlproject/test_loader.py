@@ -279,6 +279,25 @@ def test_a_missing_directory_is_a_usage_error(tmp_path: Path) -> None:
         loader.load(str(tmp_path / "none"))
 
 
+def test_a_script_is_no_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inner = tmp_path / "a project" / "src"
+    inner.mkdir(parents=True)
+    (inner / "train.py").touch()
+    monkeypatch.chdir(tmp_path)
+
+    def hint(target: str) -> str | None:
+        with pytest.raises(UsageError, match=f"'{target}' is a script, and no MLproject file") as caught:
+            loader.load(target)
+        return caught.value.problems[0].hint
+
+    assert hint("a project/src/train.py") == "to run it: dioptra run 'a project/src' -e train.py"
+    (inner.parent / "MLproject").touch()
+    assert hint("a project/src/train.py") == "to run it: dioptra run 'a project' -e src/train.py"
+    monkeypatch.chdir(inner.parent)
+    (inner.parent / "go.sh").touch()
+    assert hint("go.sh") == "to run it: dioptra run . -e go.sh"
+
+
 @pytest.mark.parametrize(
     "command",
     [

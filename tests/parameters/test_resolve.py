@@ -59,6 +59,15 @@ def test_relative_paths_belong_to_whoever_wrote_them(tmp_path: Path) -> None:
     assert [v.given for v in values] == ["d.csv", "d.csv"]
 
 
+def test_a_default_path_that_does_not_exist_can_be_replaced(tmp_path: Path) -> None:
+    problems = run(
+        entry_point(parameter("data", "path", "/none"), parameter("x", "path")), x="/none"
+    ).problems
+    assert [p.hint for p in problems] == ["give one with -P data=…", None]
+    (problem,) = run(entry_point(parameter("data", "path", "none")), project=tmp_path).problems
+    assert problem.hint == f"looked for {tmp_path / 'none'}; give one with -P data=…"
+
+
 def test_all_problems_are_reported_together(tmp_path: Path) -> None:
     entry = entry_point(
         parameter("missing", "float"),

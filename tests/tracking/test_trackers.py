@@ -153,10 +153,20 @@ def test_rest_and_mlflow_record_the_same(tmp_path: Path) -> None:
 def test_a_sqlite_store(tmp_path: Path) -> None:
     from mlflow import MlflowClient
 
-    tracker = open_tracker(
-        "sqlite:///new.db", environ={}, directory=str(tmp_path), lock_directory=str(tmp_path / "locks")
-    )
-    assert tracker.uri == f"sqlite:///{tmp_path}/new.db"
+    announced: list[str] = []
+
+    def opened() -> Tracker:
+        return open_tracker(
+            "sqlite:///new.db",
+            environ={},
+            directory=str(tmp_path),
+            lock_directory=str(tmp_path / "locks"),
+            on_new_store=announced.append,
+        )
+
+    tracker = opened()
+    assert tracker.uri == opened().uri == f"sqlite:///{tmp_path}/new.db"
+    assert announced == [f"{tmp_path}/new.db"]  # the first time only
     tracker.start(RunRequest())  # the default experiment
     client = MlflowClient(tracker.uri)
     client.create_experiment("e", artifact_location=str(tmp_path / "artifacts"))
@@ -165,12 +175,40 @@ def test_a_sqlite_store(tmp_path: Path) -> None:
     assert "there is no run" in refusals(tracker)[1]
 
 
+def test_a_database_that_cannot_be_opened_is_told_before_mlflow_tries(tmp_path: Path) -> None:
+    with pytest.raises(TrackingError, match=r"cannot write the store /proc/new\.db: ") as caught:
+        open_tracker("sqlite:////proc/new.db", environ={}, directory="/", lock_directory=str(tmp_path))
+    assert "--tracking-uri" in (caught.value.problems[0].hint or "")
+    (tmp_path / "directory").mkdir()
+    for reading, what in ((False, "write"), (True, "read")):
+        with pytest.raises(TrackingError, match=f"cannot {what} the store .*: Is a directory"):
+            uris.require_database(str(tmp_path / "directory"), reading=reading)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write what nobody may")
+def test_a_database_that_can_only_be_read_will_do_for_reading(tmp_path: Path) -> None:
+    file = tmp_path / "old.db"
+    file.touch(0o444)
+    uris.require_database(str(file), reading=True)
+    with pytest.raises(TrackingError, match="Permission denied"):
+        uris.require_database(str(file))
+
+
+def test_looking_at_a_database_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "link.db").symlink_to(tmp_path / "target.db")
+    (tmp_path / "old.db").write_bytes(b"old")
+    for name in ("new.db", "link.db", "old.db", "missing/new.db"):
+        uris.require_database(str(tmp_path / name))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link.db", "old.db"]
+    assert (tmp_path / "old.db").read_bytes() == b"old"
+
+
 def test_processes_that_open_one_new_store_at_once_all_succeed(tmp_path: Path) -> None:
     (tmp_path / "MLproject").write_text("entry_points: {main: {command: 'true'}}")
     argv = [sys.executable, "-m", "dioptra_cli", "run", ".", "--quiet"]
     runs = [subprocess.Popen(argv, cwd=tmp_path, stderr=subprocess.PIPE) for _ in range(3)]
     ends = [(run.communicate()[1], run.returncode) for run in runs]
-    assert [code for _, code in ends] == [0, 0, 0], ends
+    assert ends == [(b"", 0)] * 3
 
 
 class Server(BaseHTTPRequestHandler):

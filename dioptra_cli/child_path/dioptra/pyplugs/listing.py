@@ -1,4 +1,6 @@
-"""`python -m dioptra.pyplugs.listing`: import every task plugin and say what each registers, or why it cannot.
+"""`python listing.py [FILE]`: import every task plugin and say what each registers, or why it cannot.
+
+Where a process has ended while it imported a module, another goes on behind that module's FILE.
 
 Runs in the environment of an entry point; the plugin directories are those of `DIOPTRA_PLUGIN_DIR`. Prints one JSON
 object per line, each as soon as it is known, so that a module that never ends, or takes the process with it, can be
@@ -68,12 +70,19 @@ def main() -> None:
         report.write(json.dumps({"kind": kind, **facts}) + "\n")
         report.flush()
 
+    _, *behind = sys.argv
+    del sys.argv[1:]  # a plugin may look at it
     directories = _plugin_directories()
     _set_import_path(directories)
     say("start", python=sys.executable, version=".".join(map(str, sys.version_info[:3])))
     for directory in directories:
         closed: list[str] = []  # packages that cannot be entered
         for candidate in _candidates(directory):
+            if behind:
+                if [candidate.file] == behind:
+                    behind = []
+                    closed.append(candidate.name)
+                continue
             if any(candidate.name.startswith(f"{package}.") for package in closed):
                 continue
             say("importing", **candidate.facts)
