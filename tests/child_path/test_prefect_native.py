@@ -206,3 +206,41 @@ def test_threads_that_touch_prefect_first(child: Child) -> None:
         assert sorted(done) == sorted(codes), set(codes) - set(done)
         """
     )
+
+
+def test_a_task_of_prefect_that_is_given_to_another_is_run(child: Child) -> None:
+    child(
+        """
+        from prefect import Flow, tags, task  # tags is native: Prefect is loaded
+
+        @task
+        def seven():
+            return 7
+
+        @task
+        def show(x):
+            return x
+
+        with Flow("f") as flow:
+            alone, listed = show(seven), show([seven, 1])
+        state = flow.run()
+        assert (state.result[alone].result, state.result[listed].result) == (7, [7, 1]), state.result
+        assert len(flow.get_tasks("seven")) == 1
+        """
+    )
+
+
+def test_task_is_that_of_a_graph_beside_flow(child: Child) -> None:
+    child(
+        """
+        from prefect import Flow, Task
+
+        class Double(Task):
+            def run(self, x):
+                return 2 * x
+
+        with Flow("f") as flow:
+            doubled = Double()(4)
+        assert flow.run().result[doubled].result == 8
+        """
+    )

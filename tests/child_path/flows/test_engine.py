@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import gc
 import logging
 import operator
 import threading
 import time
+import weakref
 from typing import Any
 
 import pytest
@@ -341,6 +343,69 @@ def test_signals(workers: int) -> None:
     assert type(state.result[anyway]) is Success
     assert repr(state.result[failed]) == '<Failed: "no">'
     assert state.result[done].result == 4
+
+
+def test_a_signal_may_carry_anything(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIOPTRA_FLOW_EVENTS", str(tmp_path))
+    error = ZeroDivisionError("by zero")
+
+    def raising() -> None:
+        raise signals.FAIL(error)  # type: ignore[arg-type]  # as scripts do
+
+    with Flow("f") as flow:
+        failed = task(raising)()
+        other = identity(1)
+    state = flow.run()
+    assert state.result[failed].message is error
+    assert state.result[other].is_successful()
+    (events,) = tmp_path.iterdir()
+    assert '"message": "by zero"' in events.read_text()
+
+
+def test_a_parameter_first_used_in_a_case(workers: int) -> None:
+    rate = Parameter("rate")
+    with Flow("f") as flow:
+        with case(identity(True), True):
+            taken = identity(rate)
+        with case(identity(True), False):
+            left_out = identity([Parameter("other", default=1)])
+    state = flow.run(rate=2)
+    assert state.result[taken].result == 2
+    assert state.result[left_out].is_skipped()
+
+
+class Endless:
+    """Has elements, but no length."""
+
+    def __getitem__(self, index: int) -> int:
+        return index
+
+
+@pytest.mark.parametrize("value", [Endless(), {"a": 1}])
+def test_what_cannot_be_mapped_over_fails_its_task_alone(value: Any, workers: int) -> None:
+    with Flow("f") as flow:
+        mapped = identity.map(identity(value))
+        other = identity(1)
+    state = flow.run()
+    assert type(state.result[mapped]) is Failed
+    assert state.result[other].is_successful()
+
+
+def test_a_failed_flow_does_not_keep_its_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging.getLogger("prefect"), "disabled", True)
+    monkeypatch.setattr(logging.getLogger("prefect.TaskRunner"), "disabled", True)  # records keep tracebacks
+
+    class Model:
+        pass
+
+    with Flow("f") as flow:
+        boom(task(Model, name="model")())
+    state = flow.run()
+    assert state.is_failed()
+    (model,) = (weakref.ref(own.result) for item, own in state.result.items() if item.name == "model")
+    del state
+    gc.collect()
+    assert model() is None
 
 
 def test_states() -> None:

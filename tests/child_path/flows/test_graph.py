@@ -154,6 +154,12 @@ def test_options_of_a_task() -> None:
         task(lambda: 1, retry_delay=soon)
     with pytest.raises(TypeError, match="timeout"):
         task(lambda: 1, timeout=3)
+    with pytest.raises(
+        TypeError, match=r"`retry_delay` of the task <lambda> must be a datetime.timedelta, not 5"
+    ):
+        task(lambda: 1, max_retries=2, retry_delay=5)
+    with Flow("f"), pytest.raises(ValueError, match="`retry_delay` must be provided"):
+        identity(1, task_args={"max_retries": 2})
     made = task(lambda: 1, name="one", tags=["a"], max_retries=1, retry_delay=soon)
     assert (made.name, made.tags, made.max_retries) == ("one", {"a"}, 1)
     with Flow("f"), pytest.raises(AttributeError, match="Task does not have colour as an attribute"):
@@ -287,6 +293,17 @@ def test_a_class_of_its_own() -> None:
             double()
     assert flow.run().result[doubled].result == 8
     assert doubled.name == "Double"
+
+
+def test_an_argument_called_self() -> None:
+    @task
+    def gather(**given: Any) -> dict[str, Any]:
+        return given
+
+    with Flow("f") as flow:
+        gathered = gather(self=1)
+    assert flow.run().result[gathered].result == {"self": 1}
+    assert FunctionTask(functools.partial(identity.run, 1)).name == "FunctionTask"
 
 
 def test_what_a_task_keeps_of_its_function() -> None:

@@ -169,6 +169,36 @@ def test_an_api_named_in_a_profile(prefect_api: str, tmp_path: Path) -> None:
     assert len(ask(prefect_api, "flows/filter", flows={"name": {"any_": ["by profile"]}})) == 1
 
 
+ODD = """
+import json
+from dioptra.flows.graph import Flow, Parameter, task
+
+class Mute:
+    def __repr__(self): raise RuntimeError("no words")
+
+@task
+def numbers(n):
+    def count():
+        yield from range(n)
+    return count()
+
+@task
+def total(values, self=0, mute=None): return sum(values) + self
+
+with Flow("Train & Evaluate 100%") as flow:
+    result = total(numbers(Parameter("return_state")), self=Parameter("self"), mute=Parameter("mute"))
+    Parameter("text", default="")()
+state = flow.run({"return_state": 4, "self": 1, "mute": Mute(), "text": "\\udcff"})
+print(state.result[result].result, type(state.result[flow.get_tasks("numbers")[0]].result).__name__)
+"""
+
+
+def test_names_and_values_that_prefect_does_not_take(prefect_api: str, tmp_path: Path) -> None:
+    called = call(ODD, tmp_path, PREFECT_API_URL=prefect_api)
+    assert called.stdout.strip().splitlines()[-1] == "7 generator", called.stderr
+    assert len(ask(prefect_api, "flows/filter", flows={"name": {"any_": ["Train - Evaluate 100-"]}})) == 1
+
+
 def test_an_api_that_does_not_answer(tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{free_port()}/api"
     called = call(GRAPH, tmp_path, PREFECT_API_URL=url)

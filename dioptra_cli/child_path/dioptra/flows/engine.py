@@ -33,8 +33,11 @@ _SKIPPED = (
     "Upstream task was skipped; if this was not the intended behavior, consider changing "
     "`skip_on_upstream_skip=False` for this task."
 )
-_failures: list[tuple[int, str, State, list[tuple[str, State]]]] = []
-"""Flows that failed: the process, name, state, and the failed tasks with their names."""
+_failures: list[tuple[int, str, list[bool], list[str]]] = []
+"""Flows that failed: the process, the name, whether anybody looked, and what to say of each task.
+
+No results: these may be large, and the script may have done with them.
+"""
 
 
 class Caller(Protocol):
@@ -123,7 +126,9 @@ def run(flow: Flow, parameters: Mapping[str, Any]) -> State:
     else:
         state = Execution(flow, order, parameters, InThreads(limit) if limit > 1 else InThisThread()).run()
     if type(state) is Failed:
-        _failures.append((os.getpid(), flow.name, state, list(_failed(order, state._result))))
+        _failures[:] = [failure for failure in _failures if not failure[2][0]]
+        told = [_told(name, own) for name, own in _failed(order, state._result)]
+        _failures.append((os.getpid(), flow.name, state.seen, told))
         _end_with_forked_process()
     return state
 
@@ -138,6 +143,14 @@ def _failed(order: Iterable[Task], states: Mapping[Task, State]) -> Iterator[tup
             for index, own in state.failed():
                 if type(own) is Failed:
                     yield f"{task.name}[{index}]", own
+
+
+def _told(task: str, state: State) -> str:
+    """Return what there is to say of a task that failed: the traceback of its own code, if it raised something."""
+    error = state._result
+    if not isinstance(error, BaseException):
+        return f"task '{task}' failed: {state._message}\n"
+    return "".join([f"task '{task}' failed:\n", *traceback.format_exception(*_from_the_task(error))])
 
 
 def _end_with_forked_process() -> None:
@@ -312,17 +325,21 @@ class Execution:
         self._report.started(task)
         elements: list[State | Callable[[], Any]] = []
         calls = []
-        for index in range(min(map(len, values.values()))):
-            inputs = dict(whole)
-            own = list(states)
-            for edge, state in each.items():
-                own.append(state.map_states[index] if isinstance(state, Mapped) else state)
-                if edge.key is not None and edge in values:
-                    inputs[edge.key] = values[edge][index]
-            call = functools.partial(self._caller.call, task, inputs, _sources(edges))
-            calls.append(call)
-            ended = _ended_before(task, own)
-            elements.append(ended or (call if self._caller.limit == 1 else call().result))
+        try:
+            count = min(map(len, values.values()))
+            for index in range(count):
+                inputs = dict(whole)
+                own = list(states)
+                for edge, state in each.items():
+                    own.append(state.map_states[index] if isinstance(state, Mapped) else state)
+                    if edge.key is not None and edge in values:
+                        inputs[edge.key] = values[edge][index]
+                call = functools.partial(self._caller.call, task, inputs, _sources(edges))
+                calls.append(call)
+                ended = _ended_before(task, own)
+                elements.append(ended or (call if self._caller.limit == 1 else call().result))
+        except Exception as error:  # what has no length, or no elements by number
+            return Failed(f"Error during execution of task: {worded(error)}", error)
         return Mapped(
             "Ready to proceed with mapping.",
             [
@@ -407,16 +424,12 @@ def at_exit() -> None:
     success. The traceback goes to standard error.
     """
     own = os.getpid()  # a fork inherits the failures of its parent, which looks after them itself
-    unseen = [(name, failed) for pid, name, state, failed in _failures if pid == own and not state.looked_at]
+    unseen = [(name, told) for pid, name, seen, told in _failures if pid == own and not seen[0]]
     if not unseen:
         return
-    for name, failed in unseen:
-        for task, state in failed:
-            sys.stderr.write(f"flow '{name}': task '{task}' failed:\n")
-            if isinstance(state._result, BaseException):
-                traceback.print_exception(*_from_the_task(state._result))
-            else:
-                sys.stderr.write(f"{state._message}\n")
+    for name, told in unseen:
+        for text in told:
+            sys.stderr.write(f"flow '{name}': {text}")
         sys.stderr.write(f"flow '{name}' failed, and the script did not ask for its state\n")
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):

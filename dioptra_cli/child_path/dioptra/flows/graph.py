@@ -30,6 +30,7 @@ __all__ = [
     "FunctionTask",
     "Parameter",
     "Task",
+    "accept",
     "active_flow",
     "case",
     "no_default",
@@ -62,6 +63,21 @@ class _Blocks(threading.local):
 
 
 _blocks = _Blocks()
+
+
+class _Foreign:
+    """Tasks of another kind, which a graph takes as its own."""
+
+    kinds: tuple[type, ...] = ()
+    adopt: Callable[[Any], Task]
+
+
+_foreign = _Foreign()
+
+
+def accept(kind: type, adopt: Callable[[Any], Task]) -> None:
+    """Have graphs take instances of `kind`, not yet called, for the tasks that `adopt` makes of them."""
+    _foreign.kinds, _foreign.adopt = (kind,), adopt
 
 
 def active_flow() -> Flow | None:
@@ -133,21 +149,30 @@ class Task:
         skip_on_upstream_skip: bool = True,
         nout: int | None = None,
     ) -> None:
-        if max_retries and retry_delay is None:
-            raise ValueError("A datetime.timedelta `retry_delay` must be provided if max_retries > 0")
-        if retry_delay is not None and not max_retries:
-            raise ValueError(
-                "A `max_retries` argument greater than 0 must be provided if specifying a retry delay."
-            )
         self.name = name or type(self).__name__
         self.slug = slug
         self.tags = set(tags or ())
         self.max_retries = max_retries or 0
         self.retry_delay = retry_delay
+        self._check_retries()
         self.skip_on_upstream_skip = skip_on_upstream_skip
         self._signature = self._checked_signature()
         self.nout = self._annotated_nout() if nout is None else nout
         self._note_created()
+
+    def _check_retries(self) -> None:
+        if self.max_retries and self.retry_delay is None:
+            raise ValueError("A datetime.timedelta `retry_delay` must be provided if max_retries > 0")
+        if self.retry_delay is None:
+            return
+        if not isinstance(self.retry_delay, datetime.timedelta):
+            raise TypeError(
+                f"`retry_delay` of the task {self.name} must be a datetime.timedelta, not {self.retry_delay!r}"
+            )
+        if not self.max_retries:
+            raise ValueError(
+                "A `max_retries` argument greater than 0 must be provided if specifying a retry delay."
+            )
 
     def _checked_signature(self) -> inspect.Signature | None:
         """Return the signature of `run`, in which every argument can be given by keyword."""
@@ -204,6 +229,7 @@ class Task:
             if not hasattr(new, name):
                 raise AttributeError(f"Task does not have {name} as an attribute")
             setattr(new, name, value)
+        new._check_retries()
         flow = active_flow()
         if flow is not None:
             flow._created.pop(self, None)  # it served as the template
@@ -217,6 +243,7 @@ class Task:
 
     def __call__(
         self,
+        /,
         *args: Any,
         mapped: bool = False,
         task_args: Mapping[str, Any] | None = None,
@@ -385,7 +412,7 @@ class FunctionTask(Task):
         if not callable(fn):
             raise TypeError(f"fn must be callable, not {fn!r}.")
         self.run = fn
-        super().__init__(name or getattr(fn, "__name__", type(self).__name__), **options)
+        super().__init__(name or getattr(fn, "__name__", "FunctionTask"), **options)
         self.plugin = plugin
         functools.update_wrapper(self, fn, updated=())
         for attribute, value in getattr(fn, "__dict__", {}).items():
@@ -601,6 +628,7 @@ class Flow:
         self._counts: Counter[str] = Counter()
         self._references: set[Task] = set()
         self._created: dict[Task, None] = {}
+        self._adopted: dict[int, tuple[Any, Task]] = {}
 
     def __enter__(self) -> Flow:
         self._created = {}
@@ -737,7 +765,7 @@ class Flow:
         self.slugs[task] = slug
         self._incoming[task] = {}
         self._outgoing[task] = {}
-        if _blocks.cases:
+        if _blocks.cases and not isinstance(task, Parameter):  # a parameter depends on nothing
             _blocks.cases[-1]._add(task, self)
         return task
 
@@ -802,6 +830,11 @@ class Flow:
             return self.add_task(value)
         if isinstance(value, unmapped):
             return self._resolved(value.value)
+        if isinstance(value, _foreign.kinds):
+            known = self._adopted.get(id(value))
+            if known is None:
+                known = self._adopted[id(value)] = value, _foreign.adopt(value)
+            return self.add_task(known[1])
         if not isinstance(value, (list, tuple, set, dict)) or not _holds_task(value):
             return value
         if isinstance(value, dict):
@@ -871,7 +904,7 @@ def _holds_task(value: Any) -> bool:
         return any(map(_holds_task, value)) or any(map(_holds_task, value.values()))
     if isinstance(value, (list, tuple, set)):
         return any(map(_holds_task, value))
-    return isinstance(value, (Task, unmapped))
+    return isinstance(value, (Task, unmapped, *_foreign.kinds))
 
 
 @overload

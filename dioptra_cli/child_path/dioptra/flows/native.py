@@ -114,6 +114,7 @@ def _tasks(module: Any) -> None:
     def task(*args: Any, **options: Any) -> Any:
         return (graph.task if GRAPH_TASK_OPTIONS & options.keys() else make)(*args, **options)
 
+    graph.accept(module.Task, _as_graph_task)
     module.Task.__call__ = recording_call
     module.Task.map = recording_map
     module.task = task

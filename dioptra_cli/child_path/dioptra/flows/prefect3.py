@@ -9,13 +9,14 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Callable
 
 from dioptra.flows import runs, signals
-from dioptra.flows.states import Failed, State
+from dioptra.flows.states import Failed, State, worded
 
 if TYPE_CHECKING:
     from dioptra.flows.graph import Flow, Task
@@ -93,15 +94,22 @@ def run(flow: Flow, order: tuple[Task, ...], parameters: Mapping[str, Any], limi
     runner = _task_runner(limit)
     caller = _InPrefect(flow, sys.maxsize if limit == 1 and runner is not None else limit)
     ended: list[State] = []
+    raised: list[BaseException] = []
     values = parameters
 
-    def tasks(**parameters: Any) -> Any:  # noqa: ARG001  # what Prefect shows
-        state = Execution(flow, order, values, caller).run()
+    def tasks(parameters: Any) -> Any:  # noqa: ARG001  # what Prefect shows
+        try:
+            state = Execution(flow, order, values, caller).run()
+        except BaseException as error:
+            raised.append(error)
+            raise
         ended.append(state)
         return (PrefectFailed if isinstance(state, Failed) else Completed)(message=state._message)
 
-    native = prefect.Flow(tasks, name=flow.name, task_runner=runner, validate_parameters=False)
-    native(**{name: _shown(value) for name, value in parameters.items()}, return_state=True)
+    native: Any = prefect.Flow(tasks, name=_name(flow.name), task_runner=runner, validate_parameters=False)
+    native({name: _shown(value) for name, value in parameters.items()}, return_state=True)
+    if raised:
+        raise raised[0]
     if not ended:
         raise RuntimeError(f"Prefect did not run the flow '{flow.name}'; its log says why")
     return ended[0]
@@ -147,14 +155,24 @@ def _shown(value: Any) -> Any:
     """Return what Prefect is shown of a parameter."""
     if value is None or isinstance(value, (bool, int, float)):
         return value
-    text = value if isinstance(value, str) else repr(value)
+    text = value if isinstance(value, str) else worded(value)
+    text = text.encode("utf-8", "replace").decode()  # the name of a file may be no UTF-8
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
-class _Ended:
-    """A result that comes with a state of its own. Prefect would take the signal for a failure."""
+def _name(name: str) -> str:
+    """Return a name as Prefect allows it."""
+    return re.sub("[/%&<>]", "-", name.encode("utf-8", "replace").decode())
 
-    def __init__(self, signal: signals.PrefectStateSignal) -> None:
+
+class _Ended:
+    """What a task returned, or the signal that it raised.
+
+    Prefect would make a list of a generator, and a failure of a signal.
+    """
+
+    def __init__(self, value: Any, signal: signals.PrefectStateSignal | None = None) -> None:
+        self.value = value
         self.signal = signal
 
 
@@ -215,19 +233,19 @@ def _function(run: Callable[..., Any], inputs: Mapping[str, Any]) -> Callable[[]
 
     def body() -> Any:
         try:
-            return call(**inputs)
+            return _Ended(call(**inputs))
         except signals.SUCCESS as signal:
-            return _Ended(signal)
+            return _Ended(None, signal)
 
     return body
 
 
 def _result(result: Callable[[], Any]) -> Any:
     """Return the result of a task run, or raise what it raised."""
-    value = result()
-    if isinstance(value, _Ended):
-        raise value.signal
-    return value
+    ended = result()
+    if ended.signal is not None:
+        raise ended.signal
+    return ended.value
 
 
 def _settle(future: Future[Any], done: Any) -> None:

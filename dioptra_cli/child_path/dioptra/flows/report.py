@@ -75,7 +75,7 @@ class Report:
             event="task",
             id=self._ids[task],
             state=name,
-            message=message,
+            message=_text(message),
             at=time.time(),
             seconds=round(seconds, 6),
             **failed,
@@ -89,7 +89,7 @@ class Report:
             self._write(
                 event="end",
                 state=type(state).__name__,
-                message=state._message,
+                message=_text(state._message),
                 at=time.time(),
                 seconds=round(seconds, 6),
             )
@@ -101,7 +101,7 @@ class Report:
         assert self._file is not None
         try:
             os.write(self._file, json.dumps(event).encode() + b"\n")
-        except (OSError, ValueError):  # a full disk; a name that cannot be encoded
+        except Exception:  # a full disk, a name that cannot be encoded: the flow goes on
             os.close(self._file)
             self._file = None
 
@@ -110,4 +110,9 @@ def _error(state: states.State) -> str:
     """Return what a failed task raised, or why it failed."""
     if isinstance(state._result, BaseException) and type(state) is states.Failed:
         return f"{type(state._result).__name__}: {states.worded(state._result, str)}"
-    return state._message or type(state).__name__
+    return _text(state._message) or type(state).__name__
+
+
+def _text(message: object) -> str | None:
+    """Return a message as text; a signal may carry any object."""
+    return None if message is None else states.worded(message, str)

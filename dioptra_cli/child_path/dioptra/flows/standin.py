@@ -199,7 +199,7 @@ class Standin(native.Wrapped):
             self.name == "prefect"
             and not self.started
             and not _state.loading
-            and (name in _GRAPH_NAMES or (name == "Task" and _is_older_script()))
+            and (name in _GRAPH_NAMES or (name == "Task" and self._is_task_of_a_graph()))
         ):
             return _graph_name(name)
         if f"{self.name}.{name}" in _OLDER_MODULES:
@@ -217,6 +217,10 @@ class Standin(native.Wrapped):
                 return answer(name)
         hint = f" ({_HINT})" if wanted and self.loader is None else ""
         raise AttributeError(f"module {self.name!r} has no attribute {name!r}{hint}")
+
+    def _is_task_of_a_graph(self) -> bool:
+        """Return whether `Task`, which both have, is to be subclassed as in Prefect 1."""
+        return self.loader is None or "Flow" in _state.asked or _is_older_script()
 
     def names(self) -> list[str]:
         """Return the names for `dir`."""

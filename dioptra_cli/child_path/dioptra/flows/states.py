@@ -23,8 +23,8 @@ __all__ = [
 ]
 
 
-def worded(error: BaseException, how: Callable[[object], str] = repr) -> str:
-    """Return `repr(error)`, or `str(error)`, also for an exception that has no words."""
+def worded(error: object, how: Callable[[object], str] = repr) -> str:
+    """Return `repr(error)`, or `str(error)`, also for one that has no words."""
     try:
         return how(error)
     except Exception:
@@ -37,13 +37,22 @@ class State:
     Attributes:
         message: Why, in words; None if there is nothing to say.
         result: What a task returned or raised; for a flow, the state of each of its tasks.
-        looked_at: Whether the script asked how it went. A failed flow that nobody looked at fails its process.
+        looked_at: Whether anybody asked. A failed flow that nobody looked at fails its process.
     """
 
     def __init__(self, message: str | None = None, result: Any = None) -> None:
         self._message = message
         self._result = result
-        self.looked_at = False
+        self.seen = [False]
+
+    @property
+    def looked_at(self) -> bool:
+        """Whether the script asked how it went. `seen` holds it, for those who outlive this state and its results."""
+        return self.seen[0]
+
+    @looked_at.setter
+    def looked_at(self, value: bool) -> None:
+        self.seen[0] = value
 
     @property
     def message(self) -> str | None:
@@ -97,7 +106,8 @@ class State:
         if not isinstance(other, State):
             return NotImplemented
         self.looked_at = other.looked_at = True
-        return type(self) is type(other) and bool(self._result == other._result)
+        # No bool(): arrays compare to arrays, here as in Prefect 1.
+        return type(self) is type(other) and self._result == other._result
 
     def __hash__(self) -> int:
         return id(self)
