@@ -143,6 +143,62 @@ def test_nothing_is_written_through_a_link_that_was_there(tmp_path: Path) -> Non
     assert list((tmp_path / "outside").iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("entries", "named"),
+    [
+        ([("sub/evil", b"x")], "sub/evil"),  # a link out
+        ([("directory", b"x")], "directory"),
+        ([("directory", "sub", {"type": SYMLINK})], "directory"),
+        ([(".", b"x")], "."),
+        ([("file", b"", {"type": DIRECTORY})], "file"),
+        ([("file/a/b", b"x")], "file/a/b"),
+        ([("here/file/a", b"x")], "here/file/a"),
+        ([("a", b"x"), ("a/b", b"x")], "a/b"),
+        ([("a/b", b"x"), ("a", b"x")], "a/b"),
+        ([("a/b", b"x"), ("here/a", b"x")], "a/b"),
+        ([("here", b"x"), ("here/b", b"x")], "here/b"),
+        ([("a", "file", {"type": SYMLINK}), ("a", b"", {"type": DIRECTORY})], "a"),
+        ([("a", b"x"), ("a", "a", {"type": LINK})], "a"),
+    ],
+)
+def test_what_cannot_be_written_is_found_before_anything_is(
+    entries: list[Any], named: str, tmp_path: Path
+) -> None:
+    out, outside = tmp_path / "out", tmp_path / "outside"
+    (out / "directory").mkdir(parents=True)
+    outside.mkdir()
+    (out / "file").write_text("kept")
+    (out / "sub").symlink_to(outside)
+    (out / "here").symlink_to(".")
+    archive = packed(tmp_path / "a.tar.gz", ("file.txt", b"x"), ("new/honest", b"x"), *entries)
+    with pytest.raises(UnsafeArchiveError, match=f"'{named}'"):
+        extract_tarfile(filepath=archive, output_dir=out)
+    assert sorted(path.name for path in out.iterdir()) == ["directory", "file", "here", "sub"]
+    assert (out / "file").read_text() == "kept"
+    assert list(outside.iterdir()) == []
+
+
+def test_a_file_for_the_directory_itself_is_refused(tmp_path: Path) -> None:
+    archive = packed(tmp_path / "a.tar.gz", (".", b"x"))
+    with pytest.raises(UnsafeArchiveError, match=r"'\.'"):
+        extract_tarfile(filepath=archive, output_dir=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_archive_may_be_extracted_again(tmp_path: Path) -> None:
+    archive = packed(
+        tmp_path / "a.tar.gz",
+        ("set", b"", {"type": DIRECTORY}),
+        ("set/1.txt", b"first"),
+        ("set/1.txt", b"one"),
+        ("set/again", "set/1.txt", {"type": LINK}),
+        ("latest", "set", {"type": SYMLINK}),
+    )
+    for _ in range(2):
+        extract_tarfile(filepath=archive, output_dir=tmp_path / "out")
+    assert (tmp_path / "out" / "latest" / "again").read_text() == "one"
+
+
 def test_what_was_there_is_replaced_not_written_into(tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()

@@ -49,6 +49,25 @@ def test_pictures_of_bytes_do_not_wrap_around() -> None:
     assert distance.l_1_norm(black, white).tolist() == [4 * 255]
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [((4, 3, 2, 1), (4, 3, 2, 5)), ((4, 3, 2), (1, 3, 2)), ((4, 3, 2), (3, 2)), ((4, 3, 2, 1), (2, 5))],
+)
+def test_norms_are_of_differences_that_numpy_broadcasts(one: tuple[int, ...], other: tuple[int, ...]) -> None:
+    generator = np.random.default_rng(0)
+    a, b = generator.integers(0, 256, one, np.uint8), generator.random(other)
+    differences = np.abs(a - b).reshape(4, -1)
+    np.testing.assert_allclose(distance.l_1_norm(a, b), differences.sum(axis=1))
+    np.testing.assert_allclose(distance.l_2_norm(a, b), np.sqrt((differences**2).sum(axis=1)))
+    np.testing.assert_allclose(distance.l_inf_norm(a, b), differences.max(axis=1))
+
+
+@pytest.mark.parametrize(("one", "other"), [((3,), (3,)), ((3,), (3, 1)), ((3, 1), (3,))])
+def test_numbers_are_samples_of_one_value(one: tuple[int, ...], other: tuple[int, ...]) -> None:
+    a, b = np.array([1, 2, 3]).reshape(one), np.array([4, 6, 8]).reshape(other)
+    assert distance.l_2_norm(a, b).tolist() == [3, 4, 5]
+
+
 def test_the_cosine_of_nothing_is_not_a_number() -> None:
     assert np.isnan(distance.paired_cosine_similarities(np.zeros((1, 3)), np.ones((1, 3)))).all()
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +29,13 @@ def test_metrics_are_logged_as_numbers(logged: Any) -> None:
     assert logged().metrics == {"accuracy": 0.5, "images": 3, "loss": 0.125}
 
 
-@pytest.mark.parametrize("value", [None, "high", [1, 2]])
+@pytest.mark.parametrize("value", [np.array([1.5]), np.array([[1.5]]), np.array(1.5), pd.Series([1.5])])
+def test_an_array_of_one_number_is_a_number(value: Any, logged: Any) -> None:
+    log_metrics(metrics={"distance": value})
+    assert logged().metrics == {"distance": 1.5}
+
+
+@pytest.mark.parametrize("value", [None, "high", [1, 2], np.array([1, 2]), np.array([]), np.array([None])])
 def test_what_is_no_number_is_named(value: Any, logged: Any) -> None:
     with pytest.raises(TypeError, match=r"the metric 'accuracy' is .*, which is not a number"):
         log_metrics(metrics={"loss": 1.0, "accuracy": value})
@@ -140,6 +149,91 @@ def test_a_directory_goes_through_a_run_to_another_place(
         output_dir="there",
     )
     assert (tmp_path / "there" / "adv_testing" / "7" / "image.png").read_bytes() == b"png"
+
+
+@pytest.fixture
+def logged_archive(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Return the list that the paths of uploaded files go to, in the place of a run."""
+    paths: list[Path] = []
+    monkeypatch.setattr(
+        artifacts, "upload_file_as_artifact", lambda *, artifact_path: paths.append(artifact_path)
+    )
+    return paths
+
+
+@pytest.mark.parametrize(
+    ("given", "cwd", "name"),
+    [
+        ("latest", ".", "latest"),
+        ("latest/", ".", "latest"),
+        (".", "7", "7"),
+        ("..", "7/sub", "7"),
+        ("7", ".", "7"),
+    ],
+)
+def test_an_archive_holds_the_data_under_the_name_that_was_given(
+    given: str,
+    cwd: str,
+    name: str,
+    logged_archive: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "7" / "sub").mkdir(parents=True)
+    (tmp_path / "7" / "sub" / "image.png").write_bytes(b"png")
+    (tmp_path / "latest").symlink_to("7")
+    monkeypatch.chdir(tmp_path / cwd)
+    # Where the archive lies in the directory, it does not hold itself.
+    artifacts.upload_directory_as_tarball_artifact(source_dir=given, tarball_filename="a.tar.gz")
+    with tarfile.open(logged_archive[0]) as archive:
+        assert archive.getnames() == [name, f"{name}/sub", f"{name}/sub/image.png"]
+
+
+def test_links_of_a_directory_never_lead_out_of_its_archive(
+    logged_archive: list[Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data, outside = tmp_path / "data", tmp_path / "outside"
+    (data / "a").mkdir(parents=True)
+    outside.mkdir()
+    (outside / "weights").write_text("heavy")
+    (data / "a" / "1.txt").write_text("one")
+    links: dict[str, str | Path] = {
+        "kept": "a/1.txt",
+        "a/up": "../a/1.txt",
+        "a/winding": "../a/../a/1.txt",
+        "absolute": data / "a" / "1.txt",
+        "sideways": "../data/a/1.txt",
+        "directory": "a",
+        "a/top": "..",
+        "file": outside / "weights",
+        "a/climbing": "../../outside/weights",
+        "through": "elsewhere/weights",
+        "elsewhere": outside,
+        "dangling": "../nothing",
+        "archive": "../a.tar.gz",
+    }
+    for name, target in links.items():
+        (data / name).symlink_to(target)
+    os.mkfifo(data / "pipe")
+    with caplog.at_level(logging.WARNING):
+        artifacts.upload_directory_as_tarball_artifact(data, "a.tar.gz", working_dir=tmp_path)
+    assert sorted(record.getMessage().split(" ")[0] for record in caplog.records) == [
+        str(data / name) for name in ("dangling", "elsewhere", "pipe")
+    ]
+    extract_tarfile(filepath=logged_archive[0], output_dir=tmp_path / "out")
+    out = tmp_path / "out" / "data"
+    for name in ("kept", "a/up", "a/winding", "absolute", "sideways"):
+        assert (out / name).is_symlink()
+        assert (out / name).resolve() == out / "a" / "1.txt"
+    assert (out / "directory").readlink() == Path("a")
+    assert (out / "a" / "top").resolve() == out
+    for name in ("file", "a/climbing", "through"):
+        assert not (out / name).is_symlink()
+        assert (out / name).read_text() == "heavy"
+    left_out = {"dangling", "elsewhere", "archive"}
+    assert {path.name for path in out.iterdir()} == {name for name in links if "/" not in name} - left_out | {
+        "a"
+    }
 
 
 def test_a_missing_file_is_not_uploaded_in_silence(active_run: Any, tmp_path: Path) -> None:

@@ -36,8 +36,12 @@ def test_integers_are_drawn_from_low_to_below_high() -> None:
     assert 0 <= draw_random_integer(rng=rng) < 2**31 - 1
 
 
-@pytest.mark.parametrize(("size", "shape"), [(None, (1,)), (4, (4,)), ((2, 3), (2, 3)), (0, (0,))])
-def test_the_size_is_the_shape(size: int | tuple[int, ...] | None, shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(
+    ("size", "shape"), [(None, (1,)), (4, (4,)), ((2, 3), (2, 3)), (0, (1,)), ((), (1,))]
+)
+def test_the_size_is_the_shape_and_nothing_means_one(
+    size: int | tuple[int, ...] | None, shape: tuple[int, ...]
+) -> None:
     numbers = draw_random_integers(rng=np.random.default_rng(0), low=5, high=7, size=size)
     assert numbers.shape == shape
     assert set(numbers.flat) <= {5, 6}

@@ -34,6 +34,45 @@ def test_lines(script: Script, code: str, lines: list[str]) -> None:
     assert script(code).printed == lines
 
 
+@pytest.mark.parametrize(
+    "question", ["Delete? ", "Overwrite? [y/N]: ", "Go on [Y/n] ", "Sure (yes/no)? ", "Why?: "]
+)
+def test_a_question_comes_out_before_its_answer(script: Script, question: str) -> None:
+    """Here nothing reads the answer: the process ends as if it were killed while it waits."""
+    ended = script(f"print({question!r}, end='', flush=True); print('a?', end=' '); os._exit(0)")
+    assert ended.printed == [question.rstrip()]
+
+
+def test_input_and_click_ask_in_time(script: Script) -> None:
+    ended = script(
+        """
+        import click
+        read, write = os.pipe()
+        sys.stdin = open(read)
+        os.write(write, b"yes\\ny\\n")
+        assert input("Delete? ") == "yes"
+        print("deleted")
+        assert click.confirm("Really")
+        sys.stdout.write("last"); sys.stdout.flush()
+        os._exit(0)
+        """
+    )
+    assert ended.printed == ["Delete?", "deleted", "Really [y/N]:"]
+
+
+def test_what_is_flushed_and_no_question_stays_one_line(script: Script) -> None:
+    ended = script(
+        """
+        for text in ("Loading: ", "[1/3] ", "-> ", ".", ".", "why?", " so ", "done\\n"):
+            sys.stdout.write(text); sys.stdout.flush()
+        for i in range(3):
+            sys.stderr.write(f"\\rbar {i}? "); sys.stderr.flush()
+        sys.stderr.write("\\n")
+        """
+    )
+    assert ended.printed == ["Loading: [1/3] -> ..why? so done", "bar 2?"]
+
+
 def test_progress_bars(script: Script) -> None:
     ended = script(
         """

@@ -11,6 +11,7 @@ import io
 import json
 import logging
 import os
+import re
 import sys
 import threading
 import weakref
@@ -26,6 +27,10 @@ LINE_LIMIT = 65536
 
 _UP = "\x1b[A"
 """Moves a terminal's cursor one line up."""
+
+
+_QUESTION = re.compile(r"(\?|[(\[]y(es)?/no?[)\]]) *:? $", re.IGNORECASE)
+"""How the text ends that somebody who flushes it wants an answer to, such as `Delete? ` or `Delete? [y/N]: `."""
 
 
 class _Emission(threading.local):
@@ -44,7 +49,7 @@ class _Unfinished:
     again with an escape sequence: such a newline ends no line, which shows only by what comes after it.
     """
 
-    __slots__ = ("climbed", "decoder", "held", "pieces", "size", "thread")
+    __slots__ = ("climbed", "decoder", "held", "pieces", "redrawn", "size", "thread")
 
     def __init__(self) -> None:
         self.decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
@@ -52,6 +57,7 @@ class _Unfinished:
         self.pieces: list[str] = []
         self.size = 0
         self.climbed = False
+        self.redrawn = False
         self.held = ""
 
     def add(self, text: str) -> None:
@@ -59,16 +65,23 @@ class _Unfinished:
         self.pieces.append(text)
         self.size += len(text)
         if "\r" in text or _UP in text:
+            self.redrawn = True
             text = "".join(self.pieces)
             self.climbed = self.climbed or _UP in text
             text = _visible(text) + ("\r" if text.endswith("\r") else "")
             self.pieces, self.size = [text], len(text)
 
+    def asks(self) -> bool:
+        """Tell whether the text is a question, and no progress bar."""
+        # The end of it is enough: a line of dots is flushed after each.
+        end = "".join(self.pieces[-3:])[-20:]
+        return not (self.redrawn or self.held) and _QUESTION.search(end) is not None
+
     def end(self, text: str = "") -> list[str]:
         """Add text up to a newline, and return the lines that are finished now."""
         self.pieces.append(text)
         written = "".join(self.pieces)
-        self.pieces, self.size = [], 0
+        self.pieces, self.size, self.redrawn = [], 0, False
         lines = []
         for line in written.split("\n"):
             visible = _visible(line)
@@ -228,7 +241,16 @@ class LogStream(io.TextIOBase):
         return json.dumps({"event": line, "logger": self.logger_name, "level": level})
 
     def flush(self) -> None:
-        """Flush the real stream; a line without its newline goes on waiting for it."""
+        """Flush the real stream; a line without its newline goes on waiting for it, unless it is a question.
+
+        A question comes out at once, as its answer would come too late. Nothing else does: dots, progress bars, and
+        `Loading: ` with `done` to follow are flushed again and again, and shall become one record.
+        """
+        if not self.passes_through:
+            unfinished = self.unfinished()
+            if unfinished.asks():
+                for line in unfinished.end():
+                    self._log(line)
         if not self.real.closed:
             self.real.flush()
 

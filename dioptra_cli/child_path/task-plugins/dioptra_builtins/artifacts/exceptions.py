@@ -10,4 +10,7 @@ class UnsupportedDataFrameFileFormatError(BaseTaskPluginError):
 
 
 class UnsafeArchiveError(BaseTaskPluginError):
-    """An archive would write outside of its directory, or more than the limit, or what is no file."""
+    """An archive cannot be extracted as it is.
+
+    It would write outside of its directory, or more than the limit, or what is no file, or a file over a directory.
+    """

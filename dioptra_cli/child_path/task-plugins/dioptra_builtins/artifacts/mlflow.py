@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import tarfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from dioptra import pyplugs
@@ -97,16 +97,26 @@ def upload_directory_as_tarball_artifact(
 ) -> None:
     """Pack a directory into a tar archive, and log the archive with the active MLflow run.
 
+    The archive is one that `artifacts.utils.extract_tarfile` takes. A symbolic link that leads to a place in the
+    directory stays a link, by a relative path. In the place of one that leads to a file elsewhere is that file. What
+    else leads out or nowhere, and what is neither a file nor a directory, is left out with a warning.
+
     Args:
-        source_dir: The directory; its own name is the first part of every name in the archive.
+        source_dir: The directory, or a link to it; its name as given is the first part of every name in the archive.
         tarball_filename: Name of the archive.
         tarball_write_mode: Mode of `tarfile.open`: "w", "w:gz", "w:bz2" or "w:xz", or "x" instead of "w".
         working_dir: Directory of the archive; None for the current one.
     """
     source = Path(source_dir)
+    name = source.name if source.name not in {"", ".."} else source.resolve().name
+    root = os.path.realpath(source)
     path = _directory(working_dir) / tarball_filename
     with tarfile.open(path, tarball_write_mode) as archive:  # type: ignore[call-overload]  # the mode is a plain string
-        archive.add(source, arcname=source.resolve().name)
+
+        def packed(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+            return _packed(archive, member, root, str(PurePosixPath(member.name).relative_to(name)))
+
+        archive.add(root, arcname=name, filter=packed)
     upload_file_as_artifact(artifact_path=path)
 
 
@@ -117,6 +127,37 @@ def upload_file_as_artifact(artifact_path: str | os.PathLike[str]) -> None:
 
     mlflow.log_artifact(os.fspath(artifact_path))
     LOGGER.info("Artifact %s logged", os.path.basename(artifact_path))
+
+
+def _packed(
+    archive: tarfile.TarFile, member: tarfile.TarInfo, root: str, relative: str
+) -> tarfile.TarInfo | None:
+    """Return what stands in an archive for a file of a directory, or None for nothing.
+
+    Args:
+        archive: The archive that is written.
+        member: What tarfile would put into it.
+        root: The directory, a real path.
+        relative: Path of the file below it.
+    """
+    path = os.path.join(root, relative)
+    target = os.path.realpath(path) if member.issym() else path
+    if target == os.path.realpath(os.fspath(archive.name or "")):
+        return None  # the archive lies in the directory that it is made of
+    if member.issym():
+        if os.path.commonpath([root, target]) == root:
+            member.linkname = os.path.relpath(target, os.path.dirname(path))
+            return member
+        if os.path.isfile(target):
+            # Of what is a file, tarfile takes the content from `path`, and so through the link.
+            with open(target, "rb") as file:
+                return archive.gettarinfo(arcname=member.name, fileobj=file)
+        LOGGER.warning("%s is left out of the archive: the link leads out, to %s", path, target)
+        return None
+    if not (member.isreg() or member.isdir() or member.islnk()):
+        LOGGER.warning("%s is left out of the archive: it is neither a file nor a directory", path)
+        return None
+    return member
 
 
 def _directory(working_dir: str | os.PathLike[str] | None) -> Path:

@@ -15,6 +15,7 @@ other than the executable bit are not restored, so nothing becomes setuid.
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import posixpath
@@ -65,14 +66,17 @@ def extract_tarfile(
         max_bytes: What the files may have in all, in bytes.
 
     Raises:
-        UnsafeArchiveError: The archive holds what no honest one does, or too much. Nothing is written then.
+        UnsafeArchiveError: The archive holds what no honest one does, or too much; or a member would lead through a
+            link that is there already, or have a file where a directory is, or the other way round. Nothing is
+            written then.
         tarfile.ReadError: It is no tar archive of that compression.
     """
     directory = Path.cwd() if output_dir is None else Path(output_dir)
     with tarfile.open(filepath, tarball_read_mode, tarinfo=_Member) as archive:  # type: ignore[call-overload]  # the mode is a plain string
         members = _judged(archive, max_bytes)
+        places = _places(members, os.path.realpath(directory))
         directory.mkdir(parents=True, exist_ok=True)
-        _extract(archive, members, os.path.realpath(directory))
+        _extract(archive, members, places)
     LOGGER.info("%d members of %s extracted to %s", len(members), filepath, directory)
 
 
@@ -174,28 +178,80 @@ def _check_symbolic_link(member: tarfile.TarInfo) -> None:
         raise UnsafeArchiveError(f"the link {member.name!r} of the archive leads out, to {member.linkname!r}")
 
 
-def _extract(archive: tarfile.TarFile, members: list[tarfile.TarInfo], directory: str) -> None:
-    """Write judged members below `directory`, a real path."""
-    # The symbolic links last, all else in the order of the archive.
-    for member in sorted(members, key=tarfile.TarInfo.issym):
+def _places(members: list[tarfile.TarInfo], directory: str) -> list[str]:
+    """Return the real path that each member gets below `directory`, a real path; nothing is written.
+
+    The directory may have files and links that were there before. Those of the archive are not there yet, and as none
+    of its links is followed while it is extracted, what is found here holds until the end.
+    """
+    real = functools.lru_cache(maxsize=None)(os.path.realpath)
+    places = []
+    files: dict[str, str] = {}
+    for member in members:
         path = os.path.join(directory, member.name)
-        # The directory may have links that were there before; those of the archive are not there yet.
-        parent = os.path.realpath(path if member.isdir() else os.path.dirname(path))
+        parent = real(path if member.isdir() else os.path.dirname(path))
+        place = parent if member.isdir() else os.path.join(parent, os.path.basename(path))
         leads_to = os.path.normpath(os.path.join(parent, member.linkname)) if member.issym() else parent
-        for place in (parent, leads_to):
-            if os.path.commonpath([directory, place]) != directory:
-                raise UnsafeArchiveError(f"the member {member.name!r} would lead through a link to {place}")
-        os.makedirs(parent, exist_ok=True)
+        for inside in (parent, leads_to):
+            if os.path.commonpath([directory, inside]) != directory:
+                raise UnsafeArchiveError(f"the member {member.name!r} would lead through a link to {inside}")
+        taken = member.name == "." or (os.path.isdir(place) and not os.path.islink(place))
+        if taken and not member.isdir():
+            raise UnsafeArchiveError(
+                f"the member {member.name!r} of the archive is a directory in {directory}"
+            )
+        if member.islnk():
+            member.linkname = files[member.linkname]
+            if member.linkname == place:
+                raise UnsafeArchiveError(f"the hard link {member.name!r} of the archive leads to itself")
+        if member.isreg() or member.islnk():
+            files[member.name] = place
+        places.append(place)
+    _check_directories(members, [member.name for member in members])
+    _check_directories(members, places)
+    found: set[str] = set()
+    for member, place in zip(members, places):
+        above = place if member.isdir() else os.path.dirname(place)
+        while above != directory and above not in found and not os.path.lexists(above):
+            above = os.path.dirname(above)
+        if above in found:
+            continue
+        found.add(above)
+        if os.path.lexists(above) and not os.path.isdir(above):
+            raise UnsafeArchiveError(f"the member {member.name!r} needs a directory where {above} is a file")
+    return places
+
+
+def _check_directories(members: list[tarfile.TarInfo], paths: list[str]) -> None:
+    """See that no member's path has for a directory what another one makes a file or a link."""
+    others = {path for member, path in zip(members, paths) if not member.isdir()}
+    directories: set[str] = set()
+    for member, path in zip(members, paths):
+        above = path if member.isdir() else posixpath.dirname(path)
+        while above.strip("/") and above not in directories:
+            directories.add(above)
+            if above in others:
+                raise UnsafeArchiveError(
+                    f"the member {member.name!r} needs a directory where the archive has a file or a link"
+                )
+            above = posixpath.dirname(above)
+
+
+def _extract(archive: tarfile.TarFile, members: list[tarfile.TarInfo], places: list[str]) -> None:
+    """Write judged members to their places."""
+    # The symbolic links last, all else in the order of the archive.
+    for member, place in sorted(zip(members, places), key=lambda pair: pair[0].issym()):
+        os.makedirs(place if member.isdir() else os.path.dirname(place), exist_ok=True)
         if member.isdir():
             continue
-        if os.path.lexists(path):
-            os.unlink(path)  # writing into it would change what else is linked to it
+        if os.path.lexists(place):
+            os.unlink(place)  # writing into it would change what else is linked to it
         if member.issym():
-            os.symlink(member.linkname, path)
+            os.symlink(member.linkname, place)
         elif member.islnk():
-            os.link(os.path.join(directory, member.linkname), path)
+            os.link(member.linkname, place)
         else:
-            _write(archive, member, path)
+            _write(archive, member, place)
 
 
 def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> None:

@@ -1,7 +1,8 @@
 """Task plugins: functions that measure how far two batches of data are apart, by name.
 
 Each takes two batches of the same shape (n, …), such as images before and after an attack, and returns the distances
-of the pairs, shape (n,), in the unit of the data. None logs anything.
+of the pairs, shape (n,), in the unit of the data. The norms also take shapes that NumPy broadcasts, such as
+(n, h, w, 1) and (n, h, w, 3). None logs anything.
 """
 
 from __future__ import annotations
@@ -61,19 +62,19 @@ def get_distance_metric(func: str) -> DistanceMetric:
 @pyplugs.register
 def l_inf_norm(y_true: Batch, y_pred: Batch) -> Batch:
     """Return the largest difference between any two values of each pair."""
-    return _norms(_rows(y_true) - _rows(y_pred), np.inf)
+    return _norms(_differences(y_true, y_pred), np.inf)
 
 
 @pyplugs.register
 def l_1_norm(y_true: Batch, y_pred: Batch) -> Batch:
     """Return the sum of the differences, without their sign, of each pair."""
-    return _norms(_rows(y_true) - _rows(y_pred), 1)
+    return _norms(_differences(y_true, y_pred), 1)
 
 
 @pyplugs.register
 def l_2_norm(y_true: Batch, y_pred: Batch) -> Batch:
     """Return the root of the sum of the squared differences of each pair."""
-    return _norms(_rows(y_true) - _rows(y_pred), 2)
+    return _norms(_differences(y_true, y_pred), 2)
 
 
 @pyplugs.register
@@ -121,14 +122,24 @@ def _unknown(func: str) -> str:
     return f"there is no distance metric {func!r}; there are {', '.join(DISTANCE_METRICS)}"
 
 
-def _rows(batch: Batch) -> Batch:
-    """Return a batch of shape (n, …) as floating point numbers of shape (n, values of each).
+def _differences(y_true: Batch, y_pred: Batch) -> Batch:
+    """Return the differences of two batches that NumPy can broadcast, shape (n, values of each)."""
+    one, other = _floats(y_true), _floats(y_pred)
+    if one.ndim != other.ndim and len(one) == len(other) and one.size == other.size:
+        other = other.reshape(one.shape)  # (n,) and (n, 1) would become (n, n)
+    return _rows(one - other)
 
-    Images of unsigned integers have to become floats before they are subtracted.
-    """
-    array = np.asarray(batch)
-    floats = array if np.issubdtype(array.dtype, np.floating) else array.astype(np.float64)
+
+def _rows(batch: Batch) -> Batch:
+    """Return a batch of shape (n, …) as floating point numbers of shape (n, values of each)."""
+    floats = _floats(batch)
     return floats.reshape(len(floats), int(np.prod(floats.shape[1:])))
+
+
+def _floats(batch: Batch) -> Batch:
+    """Return a batch as floating point numbers, which images of bytes have to be before they are subtracted."""
+    array = np.asarray(batch)
+    return array if np.issubdtype(array.dtype, np.floating) else array.astype(np.float64)
 
 
 def _norms(rows: Batch, order: float) -> Batch:

@@ -33,6 +33,6 @@ def draw_random_integers(
         rng: The generator to draw from.
         low: Smallest integer that may be drawn.
         high: One above the largest; None draws from 0 to `low` - 1.
-        size: Shape of the array; None draws one number, into an array of shape (1,).
+        size: Shape of the array; None, 0 and () draw one number, into an array of shape (1,).
     """
-    return rng.integers(low=low, high=high, size=1 if size is None else size)
+    return rng.integers(low=low, high=high, size=size or 1)

@@ -19,7 +19,8 @@ def log_metrics(metrics: Mapping[str, float], step: int | None = None) -> None:
     """Log metrics to the active MLflow run.
 
     Args:
-        metrics: Value of each metric by its name; anything that `float` takes, such as a NumPy scalar.
+        metrics: Value of each metric by its name; anything that `float` takes, or an array or tensor of one
+            element.
         step: Position on the metrics' axis, such as the epoch; None for a value that is measured once.
 
     Raises:
@@ -79,8 +80,9 @@ def log_tensorflow_keras_estimator(estimator: Any, model_dir: str) -> None:
 
 def _number(name: str, value: Any) -> float:
     try:
-        return float(value)
-    except (TypeError, ValueError):
+        # NumPy's and PyTorch's item() refuse more than one element, PyTorch's with a RuntimeError.
+        return float(value.item() if hasattr(value, "item") else value)
+    except (TypeError, ValueError, RuntimeError):
         raise TypeError(f"the metric {name!r} is {value!r}, which is not a number") from None
 
 
