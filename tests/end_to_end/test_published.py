@@ -196,7 +196,12 @@ def test_a_published_entry_point_runs_as_it_is(age: str, dioptra: Any, greetings
     run = store.only
     (hello,) = (line for line in lines if line["event"] == "hello")
     assert (hello["word"], hello["run_id"], hello["name"]) == ("Ada", run.run_id, "a plain argument")
-    caught = {(line["event"], line["logger"]) for line in lines if line["logger"].startswith("STD")}
+    caught = {
+        (line["event"], line["logger"])
+        for line in lines
+        if line["logger"].startswith("STD")
+        and "alembic" not in line["event"]  # older versions of MLflow let it talk
+    }
     assert caught == {("splitting Ada", "STDOUT"), ("a warning of a library", "STDERR")}
     assert run.status == "FINISHED"
     assert run.parameters["entry_point_seed"] == "7"

@@ -244,6 +244,9 @@ def test_a_missing_file_is_not_uploaded_in_silence(active_run: Any, tmp_path: Pa
 @pytest.mark.filterwarnings(
     "ignore:.*Any type hint is inferred as AnyType:UserWarning"
 )  # of MLflow's own types
+@pytest.mark.filterwarnings(
+    "ignore:Saving scikit-learn models in the pickle:FutureWarning"
+)  # some versions of MLflow
 def test_a_logged_model_is_registered_under_a_name(active_run: Any) -> None:
     import mlflow
     import mlflow.sklearn
