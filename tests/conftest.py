@@ -11,7 +11,8 @@ import sys
 import textwrap
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,30 +118,80 @@ def plugins(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-@pytest.fixture(scope="session")
-def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Run a real Prefect server with an empty store; the URL of its API."""
-    home = tmp_path_factory.mktemp("prefect")
+def _free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        port = str(listener.getsockname()[1])
-    url = f"http://127.0.0.1:{port}/api"
-    env = {name: value for name, value in os.environ.items() if not name.startswith(_LEAKING)}
-    env |= {"PREFECT_HOME": str(home), "PREFECT_API_URL": url, "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
-    argv = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", port]
-    with (home / "server.log").open("wb") as log:
-        server = subprocess.Popen(argv, env=env, stdout=log, stderr=log, start_new_session=True)
+        return int(listener.getsockname()[1])
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextmanager
+def _serving(
+    argv: Sequence[str], port: int, health: str, directory: Path, env: Mapping[str, str]
+) -> Iterator[str]:
+    """Run a real server on a port of loopback for a block, from when it is healthy; its address.
+
+    `health` is the path that it answers when it is.
+    """
+    address = f"http://127.0.0.1:{port}"
+    log = directory / "server.log"
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            argv, cwd=directory, env=env, stdout=output, stderr=output, start_new_session=True
+        )
     deadline = time.monotonic() + 180
     try:
         while True:
             try:
-                urllib.request.urlopen(f"{url}/health", timeout=5).close()
+                urllib.request.urlopen(f"{address}{health}", timeout=5).close()
                 break
             except OSError:
-                assert server.poll() is None, (home / "server.log").read_text()
+                assert server.poll() is None, log.read_text()
                 assert time.monotonic() < deadline
-                time.sleep(0.3)
-        yield url
+                time.sleep(0.2)
+        yield address
     finally:
         os.killpg(server.pid, signal.SIGKILL)
         server.wait()
+        # Workers share the listening socket: until the last of them is gone, it may still take a connection.
+        while _listens(port):
+            time.sleep(0.05)
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port of loopback on which nothing listens."""
+    return _free_port()
+
+
+@pytest.fixture
+def mlflow_server(tmp_path: Path) -> Callable[[], AbstractContextManager[str]]:
+    """Run a real tracking server for a block, with an empty store in `tmp_path`."""
+
+    def run() -> AbstractContextManager[str]:
+        port = _free_port()
+        argv = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
+        argv += ["--backend-store-uri", "sqlite:///server.db"]
+        return _serving(argv, port, "/health", tmp_path, os.environ)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run a real Prefect server with an empty store; the URL of its API."""
+    home = tmp_path_factory.mktemp("prefect")
+    port = _free_port()
+    env = {name: value for name, value in os.environ.items() if not name.startswith(_LEAKING)}
+    env |= {
+        "PREFECT_HOME": str(home),
+        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    }
+    argv = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    with _serving(argv, port, "/api/health", home, env) as address:
+        yield f"{address}/api"

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import socket
 import subprocess
 import sys
 import threading
-import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -26,46 +22,6 @@ from dioptra_cli.tracking.protocol import RunRequest, RunStatus, Tracker
 
 # MLflow uses a part of SQLAlchemy that SQLAlchemy 2.1 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-@contextmanager
-def mlflow_server(directory: Path) -> Iterator[str]:
-    """Run a real tracking server."""
-    port = free_port()
-    argv = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
-    argv += ["--backend-store-uri", "sqlite:///server.db"]
-    log = (directory / "server.log").open("wb")
-    with log:
-        server = subprocess.Popen(argv, cwd=directory, stdout=log, stderr=log, start_new_session=True)
-    url = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + 120
-    try:
-        while True:
-            try:
-                urllib.request.urlopen(f"{url}/health", timeout=5).close()
-                break
-            except OSError:
-                assert server.poll() is None, (directory / "server.log").read_text()
-                assert time.monotonic() < deadline
-                time.sleep(0.2)
-        yield url
-    finally:
-        os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
-        # The workers share the listening socket: until the last of them is gone, it may still take a connection.
-        while listens(port):
-            time.sleep(0.05)
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def record_a_run(tracker: Tracker, directory: Path, experiment: str) -> str:
@@ -123,10 +79,10 @@ def look(client: Any, run_id: str, directory: Path) -> dict[str, Any]:
     }
 
 
-def test_rest_and_mlflow_record_the_same(tmp_path: Path) -> None:
+def test_rest_and_mlflow_record_the_same(tmp_path: Path, mlflow_server: Any) -> None:
     from mlflow import MlflowClient
 
-    with mlflow_server(tmp_path) as url:
+    with mlflow_server() as url:
         fast = open_tracker(url, environ={}, directory=str(tmp_path), lock_directory=str(tmp_path))
         assert isinstance(fast, rest.RestTracker)
         careful = MlflowTracker.on_server(url)

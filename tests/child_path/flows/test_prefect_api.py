@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -71,12 +70,6 @@ EXPECTED = {
     "identical": ["Success", "True"],
     "left_out": ["Skipped", "SKIP('not today')"],
 }
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def ask(api: str, path: str, **body: Any) -> Any:
@@ -199,8 +192,8 @@ def test_names_and_values_that_prefect_does_not_take(prefect_api: str, tmp_path:
     assert len(ask(prefect_api, "flows/filter", flows={"name": {"any_": ["Train - Evaluate 100-"]}})) == 1
 
 
-def test_an_api_that_does_not_answer(tmp_path: Path) -> None:
-    url = f"http://127.0.0.1:{free_port()}/api"
+def test_an_api_that_does_not_answer(tmp_path: Path, free_port: int) -> None:
+    url = f"http://127.0.0.1:{free_port}/api"
     called = call(GRAPH, tmp_path, PREFECT_API_URL=url)
     assert called.returncode == 1
     last = called.stderr.strip().splitlines()[-1]

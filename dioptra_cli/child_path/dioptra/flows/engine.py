@@ -115,9 +115,7 @@ def run(flow: Flow, parameters: Mapping[str, Any]) -> State:
         ValueError: The tasks depend on each other in a circle, or a variable is set to nonsense. Nothing has run.
         BaseException: What is no `Exception` and came out of a task, such as `SystemExit`.
     """
-    from dioptra.flows import (
-        prefect3,  # asks whether an API is configured, which most runs need not know earlier
-    )
+    from dioptra.flows import prefect3  # nobody who only builds a graph needs to know whether there is an API
 
     order = flow.sorted_tasks()
     limit = workers()
@@ -323,11 +321,9 @@ class Execution:
         if not all(hasattr(value, "__getitem__") for value in values.values()):
             return Failed("At least one upstream state has an unmappable result.")
         self._report.started(task)
-        elements: list[State | Callable[[], Any]] = []
-        calls = []
+        elements: list[State | _Call] = []
         try:
-            count = min(map(len, values.values()))
-            for index in range(count):
+            for index in range(min(map(len, values.values()))):
                 inputs = dict(whole)
                 own = list(states)
                 for edge, state in each.items():
@@ -335,9 +331,7 @@ class Execution:
                     if edge.key is not None and edge in values:
                         inputs[edge.key] = values[edge][index]
                 call = functools.partial(self._caller.call, task, inputs, _sources(edges))
-                calls.append(call)
-                ended = _ended_before(task, own)
-                elements.append(ended or (call if self._caller.limit == 1 else call().result))
+                elements.append(_ended_before(task, own) or _Call(call, self._caller.limit))
         except Exception as error:  # what has no length, or no elements by number
             return Failed(f"Error during execution of task: {worded(error)}", error)
         return Mapped(
@@ -345,19 +339,19 @@ class Execution:
             [
                 element
                 if isinstance(element, State)
-                else self._element(task, f"{task.name}[{index}]", element, calls[index])
+                else self._element(task, f"{task.name}[{index}]", element)
                 for index, element in enumerate(elements)
             ],
         )
 
-    def _element(self, task: Task, name: str, result: Callable[[], Any], call: Callable[[], Any]) -> State:
+    def _element(self, task: Task, name: str, call: _Call) -> State:
         """Take the result of one element of a mapped task; call it again if it is to be retried."""
         for attempt in range(1, task.max_retries + 2):
-            state = self._outcome(name, result)
+            state = self._outcome(name, call.result)
             if type(state) is not Failed or attempt > task.max_retries:
                 break
             time.sleep(max(0, self._retry(task, attempt, state).start_time - time.time()))
-            result = call if self._caller.limit == 1 else call().result
+            call.begin()
         return state
 
     def _level(self, task: Task) -> int:
@@ -373,6 +367,19 @@ class Execution:
         if any(isinstance(state, Failed) for state in decisive):
             return Failed("Some reference tasks failed.", states)
         return Success("All reference tasks succeeded.", states)
+
+
+class _Call:
+    """The call of one element of a mapped task: made when its result is asked for, or begun at once with workers."""
+
+    def __init__(self, call: Callable[[], Any], limit: int) -> None:
+        self._call = call
+        self._limit = limit
+        self.begin()
+
+    def begin(self) -> None:
+        """Call, or call again."""
+        self.result: Callable[[], Any] = self._call if self._limit == 1 else self._call().result
 
 
 def _each(state: State) -> list[State]:

@@ -64,11 +64,11 @@ class Report:
         if self._file is None:
             return
         name, message, failed = type(state).__name__, state._message, {}
-        if isinstance(state, states.Mapped) and state.failed():
+        if isinstance(state, states.Mapped) and (elements := state.failed()):
             # The state of the task itself stays Mapped, as in Prefect; who looks at a report wants the failure.
-            name = type(state.failed()[0][1]).__name__
-            message = f"{len(state.failed())} of {len(state.map_states)} failed"
-            failed["error"] = f"{task.name}[{state.failed()[0][0]}]: {_error(state.failed()[0][1])}"
+            index, first = elements[0]
+            name, message = type(first).__name__, f"{len(elements)} of {len(state.map_states)} failed"
+            failed["error"] = f"{task.name}[{index}]: {_error(first)}"
         elif type(state) is states.Failed:
             failed["error"] = _error(state)
         self._write(

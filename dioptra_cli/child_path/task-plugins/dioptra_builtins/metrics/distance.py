@@ -7,13 +7,13 @@ of the pairs, shape (n,), in the unit of the data. The norms also take shapes th
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Callable
 
 import numpy as np
 from dioptra import pyplugs
 
+from ._lookup import labelled, unknown
 from .exceptions import UnknownDistanceMetricError
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     Batch = npt.NDArray[Any]
     DistanceMetric = Callable[..., Batch]
-
-LOGGER = logging.getLogger(__name__)
 
 
 @pyplugs.register
@@ -36,14 +34,7 @@ def get_distance_metric_list(request: Iterable[Mapping[str, str]]) -> list[tuple
         request: For each metric its `name`, which is the label, and its `func`, one of the above. One that is none
             of them is left out, with a warning.
     """
-    found = []
-    for wanted in request:
-        metric = DISTANCE_METRICS.get(wanted["func"])
-        if metric is None:
-            LOGGER.warning("%s is left out: %s", wanted["name"], _unknown(wanted["func"]))
-        else:
-            found.append((wanted["name"], metric))
-    return found
+    return labelled(request, DISTANCE_METRICS, "distance")
 
 
 @pyplugs.register
@@ -56,7 +47,7 @@ def get_distance_metric(func: str) -> DistanceMetric:
     try:
         return DISTANCE_METRICS[func]
     except KeyError:
-        raise UnknownDistanceMetricError(_unknown(func)) from None
+        raise UnknownDistanceMetricError(unknown(func, DISTANCE_METRICS, "distance")) from None
 
 
 @pyplugs.register
@@ -116,10 +107,6 @@ DISTANCE_METRICS: dict[str, DistanceMetric] = {
     "paired_manhattan_distances": l_1_norm,
     "paired_wasserstein_distances": paired_wasserstein_distances,
 }
-
-
-def _unknown(func: str) -> str:
-    return f"there is no distance metric {func!r}; there are {', '.join(DISTANCE_METRICS)}"
 
 
 def _differences(y_true: Batch, y_pred: Batch) -> Batch:

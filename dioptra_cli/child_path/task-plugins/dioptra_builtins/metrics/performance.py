@@ -5,21 +5,19 @@ All but `categorical_accuracy` are those of scikit-learn, which is imported when
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Callable
 
 import numpy as np
 from dioptra import pyplugs
 
+from ._lookup import labelled, unknown
 from .exceptions import UnknownPerformanceMetricError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     PerformanceMetric = Callable[..., float]
-
-LOGGER = logging.getLogger(__name__)
 
 
 @pyplugs.register
@@ -32,14 +30,7 @@ def get_performance_metric_list(request: Iterable[Mapping[str, str]]) -> list[tu
         request: For each metric its `name`, which is the label, and its `func`, one of the above. One that is none
             of them is left out, with a warning.
     """
-    found = []
-    for wanted in request:
-        metric = PERFORMANCE_METRICS.get(wanted["func"])
-        if metric is None:
-            LOGGER.warning("%s is left out: %s", wanted["name"], _unknown(wanted["func"]))
-        else:
-            found.append((wanted["name"], metric))
-    return found
+    return labelled(request, PERFORMANCE_METRICS, "performance")
 
 
 @pyplugs.register
@@ -52,7 +43,7 @@ def get_performance_metric(func: str) -> PerformanceMetric:
     try:
         return PERFORMANCE_METRICS[func]
     except KeyError:
-        raise UnknownPerformanceMetricError(_unknown(func)) from None
+        raise UnknownPerformanceMetricError(unknown(func, PERFORMANCE_METRICS, "performance")) from None
 
 
 @pyplugs.register
@@ -158,7 +149,3 @@ PERFORMANCE_METRICS: dict[str, PerformanceMetric] = {
     "precision": precision,
     "recall": recall,
 }
-
-
-def _unknown(func: str) -> str:
-    return f"there is no performance metric {func!r}; there are {', '.join(PERFORMANCE_METRICS)}"
