@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -147,3 +150,19 @@ def test_a_copy_of_a_plugin_wins_and_what_fails_in_it_fails_the_run_but_not_the_
     assert "NameError: name 'no_such_thing' is not defined" in outcome.stderr
     assert lab.metrics(outcome.run_id)["accuracy"] == pytest.approx(0.1, abs=0.01)  # as if all were zeros
     assert set(lab.artifacts(outcome.run_id)) == {"per_class.txt"}
+
+
+def test_ctrl_c_ends_the_training(lab: Lab) -> None:
+    argv = [sys.executable, "-m", "dioptra_cli", "run", str(PROJECTS / "digits"), "-e", "train"]
+    argv += ["-P", f"image_size={SMALL}", "-P", "hidden_sizes=512,512", "-P", "epochs=100000"]
+    argv += ["--tracking-uri", lab.client.tracking_uri, "--experiment-id", lab.experiment_id]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "epoch 2/" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=90)
+    assert process.returncode == 130, told
+    assert "sent SIGINT to the command" in told
+    assert "sent SIGTERM to the command" not in told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 
 import mlflow
 import numpy as np
@@ -31,7 +32,7 @@ def train(
     history: History = []
     rows = _rows(training_images)
     for epoch in range(1, epochs + 1):
-        network.partial_fit(rows, training_labels, classes=CLASSES)
+        _pass_over(network, rows, training_labels)
         measured = {}
         for name, images, labels in (
             ("train", training_images, training_labels),
@@ -58,6 +59,16 @@ def log_table(labels: Labels, predictions: Labels) -> None:
     table = classification_report(labels, predictions, labels=CLASSES, digits=4, zero_division=0)
     print(table)
     mlflow.log_text(table, "per_class.txt")
+
+
+def _pass_over(network: MLPClassifier, rows: Images, labels: Labels) -> None:
+    """Train for one epoch. Ctrl-C ends it: scikit-learn would answer with a warning, and go on."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "Training interrupted by user")
+        try:
+            network.partial_fit(rows, labels, classes=CLASSES)
+        except UserWarning:
+            raise KeyboardInterrupt from None
 
 
 def _rows(images: Images) -> Images:
