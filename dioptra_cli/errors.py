@@ -34,11 +34,19 @@ class Level(str, Enum):
 
 @dataclass(frozen=True)
 class Location:
-    """A place in a file. `line` and `column` count from 1; None means the file as a whole."""
+    """A place in a file.
+
+    Attributes:
+        path: The file, as messages show it.
+        line: From 1; None means the file as a whole.
+        column: In characters, from 1.
+        end: The column behind its last character, where it is known to end on the same line.
+    """
 
     path: str
     line: int | None = None
     column: int | None = None
+    end: int | None = None
 
     def __str__(self) -> str:
         parts = [self.path, *(str(part) for part in (self.line, self.column) if part is not None)]
@@ -46,24 +54,36 @@ class Location:
 
 
 @dataclass(frozen=True)
+class Edit:
+    """One change within one line of a file: `length` characters from `line` and `column` on become `text`."""
+
+    line: int
+    column: int
+    length: int
+    text: str
+
+
+@dataclass(frozen=True)
 class Problem:
     """One thing that is wrong.
 
     Attributes:
-        code: A stable name in kebab-case, such as `unknown-key`. Users may filter on it.
+        name: A stable name in kebab-case, such as `unknown-key`. For what `validate` finds, the name of a check.
         message: What was wrong, with the offending value.
         location: Where, when it stands in a file.
         level: Error, warning or note.
         hint: What to do, such as "did you mean 'default'?".
         entry_point: The entry point it belongs to; None when it concerns the whole file or no file at all.
+        fix: The changes that mend it, where there is exactly one meaning; empty where a person has to decide.
     """
 
-    code: str
+    name: str
     message: str
     location: Location | None = None
     level: Level = Level.ERROR
     hint: str | None = None
     entry_point: str | None = None
+    fix: tuple[Edit, ...] = ()
 
     def __str__(self) -> str:
         where = f"{self.location}: " if self.location else ""

@@ -57,7 +57,7 @@ def diagnostics(found: Iterable[Problem], sources: dict[str, str], stream: TextI
     for problem in found:
         level = click.style(problem.level.value, fg=_COLORS[problem.level], bold=True)
         place = f"{click.style(str(problem.location), bold=True)}: " if problem.location else ""
-        say(f"{place}{level} {problem.code} {problem.message}", stream)
+        say(f"{place}{level} {problem.name} {problem.message}", stream)
         location = problem.location
         if location is not None and location.line is not None:
             lines = sources.get(location.path, "").split("\n")

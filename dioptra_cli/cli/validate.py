@@ -90,7 +90,7 @@ def _as_json(problem: Problem) -> dict[str, Any]:
         "line": location.line if location else None,
         "column": location.column if location else None,
         "level": problem.level.value,
-        "code": problem.code,
+        "code": problem.name,
         "message": problem.message,
         "hint": problem.hint,
         "entry_point": problem.entry_point,
@@ -102,7 +102,7 @@ def _as_sarif(found: list[Problem]) -> dict[str, Any]:
     results = []
     for problem in found:
         result: dict[str, Any] = {
-            "ruleId": problem.code,
+            "ruleId": problem.name,
             "level": _SARIF_LEVELS[problem.level],
             "message": {"text": problem.message + (f" ({problem.hint})" if problem.hint else "")},
         }
@@ -113,7 +113,7 @@ def _as_sarif(found: list[Problem]) -> dict[str, Any]:
                 place["region"] = {"startLine": location.line, "startColumn": location.column or 1}
             result["locations"] = [{"physicalLocation": place}]
         results.append(result)
-    rules = [{"id": code} for code in sorted({problem.code for problem in found})]
+    rules = [{"id": code} for code in sorted({problem.name for problem in found})]
     driver = {"name": "dioptra", "version": __version__, "rules": rules}
     return {
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
@@ -124,7 +124,7 @@ def _as_sarif(found: list[Problem]) -> dict[str, Any]:
 
 def _as_github(problem: Problem) -> str:
     """Return the problem as a workflow command, which GitHub shows beside the line."""
-    properties = [f"title={_escaped(problem.code)}"]
+    properties = [f"title={_escaped(problem.name)}"]
     if problem.location is not None:
         properties.insert(0, f"file={_escaped(problem.location.path)}")
         if problem.location.line is not None:

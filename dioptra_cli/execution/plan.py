@@ -78,7 +78,7 @@ def make_plan(
     """
     entry_point = selected.entry_point
     # A bare script needs no MLproject file.
-    found = (p for p in found if not (selected.script and p.code == "no-mlproject-file"))
+    found = (p for p in found if not (selected.script and p.name == "no-mlproject-file"))
     faults = [p for p in found if p.entry_point in (None, entry_point.name)]
     faults += checks.check_entry_point(entry_point)
     resolution = resolve(

@@ -25,12 +25,12 @@ def check_entry_point(entry_point: EntryPoint) -> list[Problem]:
         return []
     template = parse_template(entry_point.command)
     found = [
-        Problem(fault.code, fault.message, entry_point.locate(fault.offset), hint=fault.hint)
+        Problem(fault.name, fault.message, entry_point.locate(fault.offset), hint=fault.hint)
         for fault in (*template.faults, *undeclared_placeholders(template, entry_point.parameters))
     ]
     if not found:  # the shell reads a faulty template wrongly
         found += [
-            Problem(fault.code, fault.message, entry_point.locate(fault.offset), hint=fault.hint)
+            Problem(fault.name, fault.message, entry_point.locate(fault.offset), hint=fault.hint)
             for fault in read_shell(template).faults
         ]
     found += _unused(entry_point, template)

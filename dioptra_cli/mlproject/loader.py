@@ -120,7 +120,7 @@ def load_values(path: str) -> tuple[dict[str, tuple[str, Location]], tuple[Probl
         if root is not None:
             values = _single_values(reader, root)
     # A repeated key is an error here, as a repeated -P is.
-    problems = (replace(p, level=Level.ERROR) if p.code == "duplicate-key" else p for p in reader.problems)
+    problems = (replace(p, level=Level.ERROR) if p.name == "duplicate-key" else p for p in reader.problems)
     return values, tuple(p for p in problems if p.level is Level.ERROR)
 
 

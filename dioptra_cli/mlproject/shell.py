@@ -117,7 +117,7 @@ def read_shell(template: Template) -> ShellReading:
         reader.commands("")
         end, no_end = reader.end, reader.no_end
     except _Unclear as unclear:
-        findings.note_fault(unclear.index, unclear.code, unclear.message, unclear.hint)
+        findings.note_fault(unclear.index, unclear.name, unclear.message, unclear.hint)
     except RecursionError:
         findings.note_fault(0, "unclear-shell-syntax", "the command is nested too deeply")
     faults = tuple(fault for _, fault in sorted(findings.faults.items())) if findings.numbers else ()
@@ -225,8 +225,8 @@ _ESAC = re.compile(r"esac(?![^\s;|&()<>])")
 class _Unclear(Exception):
     """The command cannot be followed any further."""
 
-    def __init__(self, index: int, code: str, message: str, hint: str | None) -> None:
-        self.index, self.code, self.message, self.hint = index, code, message, hint
+    def __init__(self, index: int, name: str, message: str, hint: str | None) -> None:
+        self.index, self.name, self.message, self.hint = index, name, message, hint
 
 
 class _Findings:
@@ -245,7 +245,7 @@ class _Findings:
     def placeholder(self, index: int) -> Placeholder:
         return self.placeholders[self.numbers[index]]
 
-    def note_fault(self, index: int, code: str, message: str, hint: str | None = None) -> None:
+    def note_fault(self, index: int, name: str, message: str, hint: str | None = None) -> None:
         """Note the first fault at `index`."""
         offset, passed = len(self.template.source), 0
         for piece in self.template.pieces:
@@ -253,14 +253,14 @@ class _Findings:
             if passed <= index < passed + length:
                 offset = piece.offset + index - passed
             passed += length
-        self.faults.setdefault(index, Fault(offset, code, message, hint))
+        self.faults.setdefault(index, Fault(offset, name, message, hint))
 
-    def reject(self, indices: Iterable[int], code: str, by: str = "") -> None:
+    def reject(self, indices: Iterable[int], name: str, by: str = "") -> None:
         """Note that the placeholders at `indices` cannot stand there; `by` is what stands in the way."""
-        message, hint = _FAULTS[code]
+        message, hint = _FAULTS[name]
         for index in indices:
             names = {"name": self.placeholder(index).name, "by": by}
-            self.note_fault(index, code, message % names, hint % names)
+            self.note_fault(index, name, message % names, hint % names)
 
     def restrict(self, indices: Iterable[int], plain: Plain) -> None:
         """Note which bare values may go without quotes at `indices`; two restrictions leave none."""
@@ -470,9 +470,9 @@ class _Reader:
         self.direct.append(index)
         self.at += 1
 
-    def reject(self, code: str) -> None:
+    def reject(self, name: str) -> None:
         """Note that the placeholder that comes next cannot stand here, and step over it."""
-        self.findings.reject([self.index()], code)
+        self.findings.reject([self.index()], name)
         self.at += 1
 
     # Commands

@@ -40,7 +40,7 @@ class Fault(NamedTuple):
     """One thing that is wrong at one place of a template; `offset` counts from the start of its source."""
 
     offset: int
-    code: str
+    name: str
     message: str
     hint: str | None = None
 
@@ -156,10 +156,10 @@ def _field_fault(text: str, offset: int, end: int) -> Fault | None:
         "!": ("placeholder-conversion", "a conversion"),
         ":": ("placeholder-format-spec", "a format specification"),
     }
-    code, kind = kinds[content[len(name)]]
+    check, kind = kinds[content[len(name)]]
     message = f"'{{{content}}}' asks for {kind} ('{content[len(name) :]}'); a placeholder is a name only"
     plain = f"write {{{name}}}" if name else "name a parameter"
-    return Fault(offset, code, message, _shell_text_hint(text, offset, name or content) or plain)
+    return Fault(offset, check, message, _shell_text_hint(text, offset, name or content) or plain)
 
 
 def _shell_text_hint(source: str, offset: int, name: str) -> str | None:

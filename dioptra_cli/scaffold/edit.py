@@ -55,7 +55,7 @@ def _means(text: str, project: Project, new: EntryPoint) -> bool:
     if after.project is None or before.project is None:
         return False
     complaints = [
-        [problem.code for problem in loaded.problems if problem.level is not Level.NOTE]
+        [problem.name for problem in loaded.problems if problem.level is not Level.NOTE]
         for loaded in (before, after)
     ]
     return (

@@ -47,7 +47,7 @@ def check(directory: Path, command: str, parameters: str = "{}") -> list[Problem
 def test_defects_are_found_at_their_place(
     tmp_path: Path, command: str, code: str | None, place: tuple[int, int], hint: str | None
 ) -> None:
-    found = [p for p in check(tmp_path, command, "{epochs: float}") if code is None or p.code == code]
+    found = [p for p in check(tmp_path, command, "{epochs: float}") if code is None or p.name == code]
     assert len(found) == 1, [str(p) for p in found]
     location = found[0].location
     assert location is not None
@@ -74,7 +74,7 @@ def test_good_commands_have_no_problems(tmp_path: Path, command: str) -> None:
 
 
 def test_a_placeholder_at_fault_still_counts_as_a_use(tmp_path: Path) -> None:
-    codes = [p.code for p in check(tmp_path, "'echo {epochs:.3f}'", "{epochs: float}")]
+    codes = [p.name for p in check(tmp_path, "'echo {epochs:.3f}'", "{epochs: float}")]
     assert codes == ["placeholder-format-spec"]
 
 

@@ -32,7 +32,7 @@ def problems(directory: Path, text: str | bytes) -> list[Problem]:
 
 
 def only(found: list[Problem], code: str) -> Problem:
-    matching = [p for p in found if p.code == code]
+    matching = [p for p in found if p.name == code]
     assert len(matching) == 1, [str(p) for p in found]
     return matching[0]
 

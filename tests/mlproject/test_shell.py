@@ -245,14 +245,14 @@ def test_a_name_reaches_over_a_placeholder_that_may_be_empty() -> None:
 def test_places_where_no_value_is_safe(text: str, code: str, at: str | None) -> None:
     reading = read(text)
     assert reading.slots == ()
-    found = [fault.offset for fault in reading.faults if fault.code == code]
+    found = [fault.offset for fault in reading.faults if fault.name == code]
     assert found
     assert at is None or any(text.startswith(at, offset) for offset in found)
 
 
 def test_every_fault_is_reported_at_its_place() -> None:
     text = "{{a}} ${x} b\necho \\{y} {x}\n"
-    assert [(fault.offset, fault.code) for fault in read(text).faults] == [
+    assert [(fault.offset, fault.name) for fault in read(text).faults] == [
         (text.index("{x}"), "placeholder-after-dollar"),
         (text.index("{y}"), "placeholder-after-backslash"),
     ]
@@ -390,4 +390,4 @@ def test_any_text_is_read_without_an_exception(text: str) -> None:
 
 
 def test_deep_nesting_is_refused_not_raised() -> None:
-    assert read("$(" * 5000 + "{x}").faults[0].code == "unclear-shell-syntax"
+    assert read("$(" * 5000 + "{x}").faults[0].name == "unclear-shell-syntax"

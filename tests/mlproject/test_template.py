@@ -62,7 +62,7 @@ def test_faults_name_what_was_found(
     text: str, offset: int, code: str, in_message: str, in_hint: str | None
 ) -> None:
     fault = parse_template(text).faults[0]
-    assert (fault.offset, fault.code) == (offset, code)
+    assert (fault.offset, fault.name) == (offset, code)
     assert in_message in fault.message
     assert fault.hint is None if in_hint is None else in_hint in (fault.hint or "")
 
@@ -89,7 +89,7 @@ def test_all_faults_are_reported_and_good_placeholders_kept() -> None:
 )
 def test_undeclared_placeholders_come_with_a_hint(text: str, offset: int, in_hint: str) -> None:
     (fault,) = undeclared_placeholders(parse_template(text), ["epochs", "lr"])
-    assert (fault.offset, fault.code) == (offset, "undeclared-placeholder")
+    assert (fault.offset, fault.name) == (offset, "undeclared-placeholder")
     assert in_hint in (fault.hint or "")
 
 

@@ -108,7 +108,7 @@ def test_a_name_that_cannot_be_recorded_is_an_error() -> None:
     resolution = resolve(
         entry_point(), {"$(touch x)": Given("1")}, caller_directory="/", project_directory="/"
     )
-    assert [p.code for p in resolution.problems] == ["parameter-name"]
+    assert [p.name for p in resolution.problems] == ["parameter-name"]
 
 
 def test_choices_compare_as_their_type() -> None:

@@ -108,7 +108,7 @@ class Failure(Exception):
     def of(cls, error: DioptraError) -> Failure:
         """Return the failure that an artifact store tells of."""
         problem = error.problems[0]
-        return cls(problem.code, problem.message, problem.hint)
+        return cls(problem.name, problem.message, problem.hint)
 
     def problem(self, uri: str) -> Problem:
         """Return the problem that the user is told of."""

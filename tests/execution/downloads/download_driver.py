@@ -29,6 +29,6 @@ try:
         tell(list(downloads.paths.values()))
         sys.stdin.read()  # in use until the other side says otherwise
 except DownloadError as error:
-    tell([problem.code for problem in error.problems])
+    tell([problem.name for problem in error.problems])
 except KeyboardInterrupt:
     tell("interrupted")

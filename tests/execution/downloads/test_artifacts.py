@@ -124,20 +124,20 @@ def problem_of_missing(fetch: Fetch, uri: str) -> Problem:
         fetch(uri)
     (problem,) = raised.value.problems
     # Servers of older MLflow versions answer 500 for what is not there.
-    assert problem.code in ("remote-not-found", "remote-failed"), problem
+    assert problem.name in ("remote-not-found", "remote-failed"), problem
     return problem
 
 
 @pytest.mark.parametrize("path", ["missing.csv", "data/missing.csv"])
 def test_artifact_that_does_not_exist(client: MlflowClient, experiment: str, fetch: Fetch, path: str) -> None:
     run_id = client.create_run(experiment).info.run_id
-    assert problem_of(fetch, f"runs:/{run_id}/{path}").code == "remote-not-found"
+    assert problem_of(fetch, f"runs:/{run_id}/{path}").name == "remote-not-found"
 
 
 @pytest.mark.parametrize("uri", ["runs:/no-such-run/a", "models:/no-such-model/1", "models:/m-nowhere"])
 def test_run_or_model_that_does_not_exist(client: MlflowClient, fetch: Fetch, uri: str) -> None:
     problem = problem_of(fetch, uri)
-    assert problem.code == "remote-not-found"
+    assert problem.name == "remote-not-found"
     assert uri in problem.message
 
 
@@ -196,12 +196,12 @@ def test_tracking_server_that_is_not_there(fetch: Fetch, tmp_path: Path) -> None
     with pytest.raises(TrackingError):
         unreachable.locate("runs:/1/a")
     fetch.configure(artifacts=unreachable)
-    assert problem_of(fetch, "runs:/1/a").code == "tracking-unreachable"
+    assert problem_of(fetch, "runs:/1/a").name == "tracking-unreachable"
 
 
 def test_no_artifact_store(fetch: Fetch) -> None:
     fetch.configure(artifacts=None)
-    assert problem_of(fetch, "runs:/1/a").code == "no-artifact-store"
+    assert problem_of(fetch, "runs:/1/a").name == "no-artifact-store"
 
 
 @pytest.fixture

@@ -135,7 +135,7 @@ def test_all_failures_are_told_at_once(web: WebServer, fetch: Fetch, bucket: Buc
     with pytest.raises(DownloadError) as raised:
         fetch(*uris)
     problems = raised.value.problems
-    assert [problem.code for problem in problems] == [
+    assert [problem.name for problem in problems] == [
         "remote-not-found",
         "remote-access-denied",
         "remote-not-found",
@@ -164,7 +164,7 @@ def test_failure_stops_what_is_being_copied_and_leaves_nothing(
     fetch.use(MLFLOW_S3_ENDPOINT_URL=web.url, AWS_ACCESS_KEY_ID="me", AWS_SECRET_ACCESS_KEY="secret")
     with pytest.raises(DownloadError) as raised:
         fetch(f"{web.url}/stalls", "s3://bucket/stalls", f"{web.url}/fails")
-    assert [problem.code for problem in raised.value.problems] == ["remote-not-found"]
+    assert [problem.name for problem in raised.value.problems] == ["remote-not-found"]
     assert fetch.files() == []
 
 
@@ -188,7 +188,7 @@ def test_failure_does_not_wait_long_for_servers_that_do_not_answer(
     fetch.configure(grace=0.1, silence=20)  # and then it would be a second failure
     with pytest.raises(DownloadError) as raised:
         fetch("s3://bucket/waits" if "bucket" in path else web.url + path, f"{web.url}/fails")
-    assert [problem.code for problem in raised.value.problems] == ["remote-not-found"]
+    assert [problem.name for problem in raised.value.problems] == ["remote-not-found"]
     assert fetch.files() == []
 
 
@@ -220,7 +220,7 @@ def test_object_that_cannot_fit_is_not_even_begun(web: WebServer, fetch: Fetch) 
     web.replies["/huge"] = reply
     with pytest.raises(DownloadError, match=r"no room for it: it has 1000000\.0 TB") as raised:
         fetch(f"{web.url}/huge")
-    assert raised.value.problems[0].code == "disk-full"
+    assert raised.value.problems[0].name == "disk-full"
     assert fetch.files() == []
 
 
@@ -241,7 +241,7 @@ def test_cache_directory_that_is_a_file(web: WebServer, fetch: Fetch) -> None:
     with pytest.raises(DownloadError) as raised:
         fetch(f"{web.url}/a")
     (problem,) = raised.value.problems
-    assert problem.code == "cache-unusable"
+    assert problem.name == "cache-unusable"
     assert str(fetch.cache) in problem.message
     assert "--storage-dir" in (problem.hint or "")
 

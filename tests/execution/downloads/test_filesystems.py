@@ -95,7 +95,7 @@ def test_directory(scheme: str, fetch: Fetch, tmp_path: Path, slash: str) -> Non
 
 
 def test_nothing_there(scheme: str, fetch: Fetch, tmp_path: Path) -> None:
-    assert problem_of(fetch, f"{scheme}://host{tmp_path}/missing").code == "remote-not-found"
+    assert problem_of(fetch, f"{scheme}://host{tmp_path}/missing").name == "remote-not-found"
 
 
 def raising(error: Exception) -> Callable[..., Any]:
@@ -118,13 +118,13 @@ def test_errors(
     scheme: str, fetch: Fetch, monkeypatch: pytest.MonkeyPatch, error: Exception, code: str
 ) -> None:
     monkeypatch.setattr(_registry[scheme], "info", raising(error))
-    assert problem_of(fetch, f"{scheme}://me:secret@host/a").code == code
+    assert problem_of(fetch, f"{scheme}://me:secret@host/a").name == code
 
 
 def test_fsspec_is_missing(fetch: Fetch, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "fsspec", None)
     problem = problem_of(fetch, "ftp://host/a")
-    assert problem.code == "missing-package"
+    assert problem.name == "missing-package"
     assert problem.hint == "pip install 'dioptra-cli[fsspec]'"
 
 
@@ -138,12 +138,12 @@ def test_package_that_fsspec_needs_is_missing(
         monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.delitem(_registry, scheme, raising=False)
     problem = problem_of(fetch, f"{scheme}://host/a")
-    assert problem.code == "missing-package"
+    assert problem.name == "missing-package"
     assert package in problem.message
     assert problem.hint == f"pip install {package}"
 
 
 def test_ftp_server_that_is_not_there(fetch: Fetch) -> None:
     problem = problem_of(fetch, "ftp://me:hunter2@127.0.0.1:1/a")
-    assert problem.code == "remote-unreachable"
+    assert problem.name == "remote-unreachable"
     assert "hunter2" not in problem.message

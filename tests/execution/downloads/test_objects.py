@@ -217,7 +217,7 @@ def test_prefix_with_keys_that_are_no_paths_is_refused(bucket: Bucket, fetch: Fe
     bucket.put("data/a.csv", b"1")
     bucket.put(key, b"2")
     problem = problem_of(fetch, bucket.uri("data"))
-    assert problem.code == "unsafe-name"
+    assert problem.name == "unsafe-name"
     assert not list(fetch.cache.parent.rglob("escape.csv"))
 
 
@@ -225,14 +225,14 @@ def test_object_that_is_also_a_directory_is_refused(bucket: Bucket, fetch: Fetch
     bucket.put("data/a", b"file")
     bucket.put("data/a/b", b"below it")
     problem = problem_of(fetch, bucket.uri("data"))
-    assert problem.code == "key-collision"
+    assert problem.name == "key-collision"
     assert "'a'" in problem.message
 
 
 def test_nothing_of_that_name(bucket: Bucket, fetch: Fetch) -> None:
     bucket.put("data/a.csv", b"1")
     problem = problem_of(fetch, bucket.uri("dat"))
-    assert problem.code == "remote-not-found"
+    assert problem.name == "remote-not-found"
     assert bucket.uri("dat") in problem.message
 
 
@@ -244,19 +244,19 @@ def test_wildcards_get_a_hint(bucket: Bucket, fetch: Fetch) -> None:
 @pytest.mark.parametrize("key", ["train.csv", "data/", ""])
 def test_bucket_that_does_not_exist(bucket: Bucket, fetch: Fetch, key: str) -> None:
     problem = problem_of(fetch, f"s3://no-such-bucket-here/{key}")
-    assert problem.code == "remote-not-found"
+    assert problem.name == "remote-not-found"
     assert "bucket 'no-such-bucket-here' does not exist" in problem.message
 
 
 def test_uri_without_a_bucket(fetch: Fetch) -> None:
-    assert problem_of(fetch, "s3:///train.csv").code == "bad-uri"
+    assert problem_of(fetch, "s3:///train.csv").name == "bad-uri"
 
 
 def test_connection_refused(fetch: Fetch, web: WebServer) -> None:
     web.close()
     fetch.use(AWS_ENDPOINT_URL=web.url, AWS_ACCESS_KEY_ID="me", AWS_SECRET_ACCESS_KEY="secret")
     problem = problem_of(fetch, "s3://bucket/train.csv")
-    assert problem.code == "remote-unreachable"
+    assert problem.name == "remote-unreachable"
     assert "connection refused" in problem.message
 
 
@@ -267,7 +267,7 @@ def denied(exchange: Exchange) -> None:
 def test_access_denied(fake: WebServer, fetch: Fetch) -> None:
     fake.replies["/bucket/train.csv"] = denied
     problem = problem_of(fetch, "s3://bucket/train.csv")
-    assert problem.code == "remote-access-denied"
+    assert problem.name == "remote-access-denied"
     assert "access denied (403 Forbidden AccessDenied)" in problem.message
 
 
@@ -282,7 +282,7 @@ def test_server_that_recovers_is_asked_again(fake: WebServer, fetch: Fetch) -> N
 def test_server_that_does_not_recover(fake: WebServer, fetch: Fetch) -> None:
     fake.replies["/bucket/train.csv"] = lambda exchange: exchange.whole(b"", 503)
     problem = problem_of(fetch, "s3://bucket/train.csv")
-    assert problem.code == "remote-failed"
+    assert problem.name == "remote-failed"
     assert "503" in problem.message
     assert len(fake.requests) == fetch.settings.attempts
 
@@ -309,7 +309,7 @@ def test_body_that_breaks_off_leaves_nothing(fake: WebServer, fetch: Fetch) -> N
 
     fake.replies["/bucket/train.csv"] = reply
     problem = problem_of(fetch, "s3://bucket/train.csv")
-    assert problem.code == "download-broken-off"
+    assert problem.name == "download-broken-off"
 
 
 def test_bucket_in_another_region_is_found(fake: WebServer, fetch: Fetch) -> None:
@@ -328,7 +328,7 @@ def test_bucket_in_another_region_is_found(fake: WebServer, fetch: Fetch) -> Non
 def test_bucket_in_a_region_that_nobody_tells(fake: WebServer, fetch: Fetch) -> None:
     fake.replies["/bucket/train.csv"] = lambda exchange: exchange.whole(b"", 301)
     problem = problem_of(fetch, "s3://bucket/train.csv")
-    assert problem.code == "wrong-region"
+    assert problem.name == "wrong-region"
     assert "AWS_REGION" in (problem.hint or "")
 
 
@@ -376,4 +376,4 @@ def test_failed_member_stops_the_others(fake: WebServer, fetch: Fetch) -> None:
         denied(exchange)
 
     fake.replies.update({"/bucket/data/0": wait, "/bucket/data/1": fail, "/bucket/data/2": wait})
-    assert problem_of(fetch, "s3://bucket/data/").code == "remote-access-denied"
+    assert problem_of(fetch, "s3://bucket/data/").name == "remote-access-denied"

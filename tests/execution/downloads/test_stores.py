@@ -101,7 +101,7 @@ def test_denied_without_credentials_says_where_they_could_come_from(
         b"<Error><Code>AccessDenied</Code></Error>", 403
     )
     problem = problem_of(fetch, "s3://bucket/a")
-    assert problem.code == "remote-access-denied"
+    assert problem.name == "remote-access-denied"
     assert "AWS_ACCESS_KEY_ID" in (problem.hint or "")
     assert ("dioptra-cli[aws]" in (problem.hint or "")) is not boto3
 
@@ -128,14 +128,14 @@ def test_static_keys_win_over_a_profile(s3: WebServer, fetch: Fetch) -> None:
 
 def test_profile_that_does_not_exist(s3: WebServer, fetch: Fetch) -> None:
     problem = problem_of(fetch, "s3://bucket/a", AWS_PROFILE="nowhere")
-    assert problem.code == "remote-access-denied"
+    assert problem.name == "remote-access-denied"
     assert "nowhere" in problem.message
 
 
 def test_profile_without_boto3(s3: WebServer, fetch: Fetch, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "boto3", None)
     problem = problem_of(fetch, "s3://bucket/a", AWS_PROFILE="lab")
-    assert problem.code == "missing-package"
+    assert problem.name == "missing-package"
     assert problem.hint == "pip install 'dioptra-cli[aws]'"
 
 
@@ -264,5 +264,5 @@ def test_azure_connection_string(azure: WebServer, fetch: Fetch) -> None:
 
 def test_azure_without_an_account(fetch: Fetch) -> None:
     problem = problem_of(fetch, "az://box/data")
-    assert problem.code == "bad-store-settings"
+    assert problem.name == "bad-store-settings"
     assert "AZURE_STORAGE_ACCOUNT_NAME" in (problem.hint or "")

@@ -216,7 +216,7 @@ def test_broken_update_keeps_the_copy_that_was_whole(web: WebServer, fetch: Fetc
 def test_errors_of_the_server(web: WebServer, fetch: Fetch, status: int, code: str, requests: int) -> None:
     web.replies["/a"] = lambda exchange: exchange.whole(b"sorry", status)
     problem = problem_of(fetch, f"{web.url}/a")
-    assert problem.code == code
+    assert problem.name == code
     assert f"{status}" in problem.message
     assert len(web.requests) == requests
 
@@ -237,7 +237,7 @@ def test_passing_errors_are_tried_again(web: WebServer, fetch: Fetch, status: in
 def test_connection_refused(web: WebServer, fetch: Fetch) -> None:
     web.close()
     problem = problem_of(fetch, f"{web.url}/a")
-    assert problem.code == "remote-unreachable"
+    assert problem.name == "remote-unreachable"
     assert "connection refused" in problem.message
 
 
@@ -270,7 +270,7 @@ def test_redirect_keeps_the_name_that_was_asked_for(web: WebServer, fetch: Fetch
 
 def test_endless_redirect(web: WebServer, fetch: Fetch) -> None:
     web.replies["/a"] = lambda exchange: exchange.whole(b"", 302, Location="/a")
-    assert problem_of(fetch, f"{web.url}/a").code == "remote-failed"
+    assert problem_of(fetch, f"{web.url}/a").name == "remote-failed"
 
 
 def test_credentials_in_the_uri(web: WebServer, fetch: Fetch) -> None:

@@ -1,0 +1,1 @@
+"""Everything that can be said of an MLproject file without running it: problems, explanations, repairs, a schema."""
