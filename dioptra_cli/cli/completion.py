@@ -77,3 +77,15 @@ def _entry_point(ctx: click.Context) -> EntryPoint | None:
     if name is None and len(entry_points) == 1:
         return next(iter(entry_points.values()))
     return entry_points.get(name) if name is not None else None
+
+
+def checks(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the code of a check."""
+    del ctx, param
+    from dioptra_cli.mlproject import catalogue
+
+    return [
+        CompletionItem(check.code, help=check.summary)
+        for check in catalogue.CHECKS
+        if check.code.startswith(incomplete.upper())
+    ]

@@ -6,13 +6,14 @@ Commands return data; this module words it. It does not import rich, which `vali
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TextIO
 
 import click
 
-from dioptra_cli.errors import Level, Problem
+from dioptra_cli.errors import Level, Location, Problem
 from dioptra_cli.execution import environment
+from dioptra_cli.mlproject import catalogue
 
 _NARROWEST = 20
 """Cells that a column of wrapped text should have: below that, words break and lines are many."""
@@ -52,25 +53,40 @@ def problems(found: Iterable[Problem], stream: TextIO) -> None:
             say(f"  {click.style('hint:', bold=True)} {problem.hint}", stream)
 
 
-def diagnostics(found: Iterable[Problem], sources: dict[str, str], stream: TextIO) -> None:
-    """Print problems as `file:line:column: level code message`, with the source line and a caret."""
+def diagnostics(found: Iterable[Problem], text: str, stream: TextIO) -> Iterator[str]:
+    """Yield the lines that show the problems of one file on `stream`.
+
+    Each is `file:line:column: level code message`, followed by the line of `text` with carets, and the hint.
+    """
+    lines = text.split("\n")
     for problem in found:
         level = click.style(problem.level.value, fg=_COLORS[problem.level], bold=True)
         place = f"{click.style(str(problem.location), bold=True)}: " if problem.location else ""
-        say(f"{place}{level} {problem.name} {problem.message}", stream)
+        yield f"{place}{level} {catalogue.code_of(problem.name)} {problem.message}"
         location = problem.location
-        if location is not None and location.line is not None:
-            lines = sources.get(location.path, "").split("\n")
-            if location.line <= len(lines):
-                _source_line(lines[location.line - 1], location.line, location.column or 1, stream)
+        if location is not None and location.line is not None and location.line <= len(lines):
+            yield from _source_line(lines[location.line - 1], location, problem.level, stream)
         if problem.hint:
-            say(f"      = {problem.hint}", stream)
+            yield f"      = {problem.hint}"
 
 
-def _source_line(line: str, number: int, column: int, stream: TextIO) -> None:
-    before = "".join("\t" if char == "\t" else " " * width_of(char) for char in line[: column - 1])
-    say(f"{number:5} | {line}", stream)
-    say(f"      | {before}{click.style('^', fg='green', bold=True)}", stream)
+def _source_line(line: str, location: Location, level: Level, stream: TextIO) -> Iterator[str]:
+    """Yield a line, cut to the terminal around the place that matters, with carets below."""
+    start = (location.column or 1) - 1
+    end = min(max((location.end or 0) - 1, start + 1), max(len(line), start + 1))
+    shown = "".join(
+        char if char.isprintable() or char == "\t" else "\N{REPLACEMENT CHARACTER}" for char in line
+    )
+    room = max(terminal_width() - 8, _NARROWEST) if stream.isatty() else len(shown)
+    if width_of(shown) > room:
+        first = max(0, min(start - room // 3, len(shown) - room + 1))
+        left, shown = first > 0, shown[first : first + room - 2]
+        shown = ("\N{HORIZONTAL ELLIPSIS}" if left else "") + shown + "\N{HORIZONTAL ELLIPSIS}"
+        start, end = start - first + left, min(end - first + left, len(shown))
+    before = "".join("\t" if char == "\t" else " " * width_of(char) for char in shown[:start])
+    marks = "^" * max(width_of(shown[start:end]), 1)
+    yield f"{location.line:5} | {shown}"
+    yield f"      | {before}{click.style(marks, fg=_COLORS[level], bold=True)}"
 
 
 def terminal_width() -> int:

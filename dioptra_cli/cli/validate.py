@@ -1,139 +1,212 @@
-"""`dioptra validate`: every problem of MLproject files, each with its place."""
+"""`dioptra validate`: every problem of MLproject files, each with its place, and the repair of the plain ones."""
 
 from __future__ import annotations
 
-import json
+import dataclasses
+import os
 import sys
 from collections import Counter
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import click
 
-from dioptra_cli import __version__
-from dioptra_cli.cli import completion, output
+from dioptra_cli.cli import completion, output, reports
 from dioptra_cli.errors import ExitCode, Level, Problem, UsageError
-from dioptra_cli.mlproject import checks, loader
-from dioptra_cli.parameters.resolve import check_declarations
+from dioptra_cli.mlproject import loader
+from dioptra_cli.validation.validate import STANDARD_INPUT, Checked, Checker, choose, find_targets
 
-_SARIF_LEVELS = {Level.ERROR: "error", Level.WARNING: "warning", Level.NOTE: "note"}
-_GITHUB_LEVELS = {Level.ERROR: "error", Level.WARNING: "warning", Level.NOTE: "notice"}
+if TYPE_CHECKING:
+    from dioptra_cli.validation.fixes import Repaired
+
+
+def _codes(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Split the values of an option at commas."""
+    del ctx, param
+    return tuple(text for value in values for text in value.replace(",", " ").split())
 
 
 @click.command(name="validate")
 @click.argument("targets", metavar="[FILE or PROJECT]...", nargs=-1, shell_complete=completion.projects)
 @click.option(
     "--format",
-    "style",
-    type=click.Choice(["text", "json", "sarif", "github"]),
+    "form",
+    type=click.Choice([*reports.FORMS]),
     default="text",
     show_default=True,
     help="How to print the problems.",
 )
 @click.option("--strict", is_flag=True, help="Treat warnings as errors.")
-def command(targets: tuple[str, ...], style: str, strict: bool) -> int:
-    """Check MLproject files: structure, types, defaults, placeholders, quoting.
+@click.option(
+    "--select",
+    metavar="CODES",
+    multiple=True,
+    callback=_codes,
+    shell_complete=completion.checks,
+    help="Report these checks only: codes such as DIO108, beginnings such as DIO4, or names; repeatable.",
+)
+@click.option(
+    "--ignore",
+    metavar="CODES",
+    multiple=True,
+    callback=_codes,
+    shell_complete=completion.checks,
+    help="Leave these checks out; repeatable.",
+)
+@click.option(
+    "--explain",
+    metavar="CODE",
+    shell_complete=completion.checks,
+    help="Say what a check finds and why, with examples, and exit; 'all' lists the checks.",
+)
+@click.option("--fix", is_flag=True, help="Mend what has exactly one meaning, and report the rest.")
+@click.option("--diff", is_flag=True, help="Show what --fix would change; change nothing.")
+@click.option(
+    "--stdin-filename", metavar="FILE", help="The file that '-' stands for, in messages and to find scripts."
+)
+def command(
+    targets: tuple[str, ...],
+    form: str,
+    strict: bool,
+    select: tuple[str, ...],
+    ignore: tuple[str, ...],
+    explain: str | None,
+    fix: bool,
+    diff: bool,
+    stdin_filename: str | None,
+) -> int:
+    """Check MLproject files: structure, types, defaults, placeholders, quoting, scripts.
 
-    Each argument is an MLproject file or a project directory; the current directory by default.
-    Exits with 0 if nothing is wrong, with 1 if there are errors.
+    Each argument is an MLproject file, a project directory, a directory with projects in it, or - for standard
+    input; the current directory by default. Exits with 0 if nothing is wrong, with 1 if there are errors, with 2
+    if the call itself is wrong.
     """
-    found: list[Problem] = []
-    sources: dict[str, str] = {}
-    for target in targets or (".",):
-        problems, text = _validate(target)
-        found.extend(problems)
-        sources.update({p.location.path: text for p in problems if p.location})
-    levels = Counter(problem.level for problem in found)
-    if style == "text":
-        output.diagnostics(found, sources, sys.stdout)
-        _summary(levels, len(targets) or 1)
-    elif style == "json":
-        click.echo(json.dumps([_as_json(problem) for problem in found], indent=2, ensure_ascii=False))
-    elif style == "sarif":
-        click.echo(json.dumps(_as_sarif(found), indent=2, ensure_ascii=False))
-    else:
-        for problem in found:
-            click.echo(_as_github(problem))
-    failed = levels[Level.ERROR] or (strict and levels[Level.WARNING])
+    if explain is not None:
+        from dioptra_cli.cli import explanation
+
+        explanation.show(explain)
+        return ExitCode.OK
+    if stdin_filename is not None and STANDARD_INPUT not in targets:
+        raise UsageError(
+            Problem("exclusive-options", f"--stdin-filename {stdin_filename} needs the argument '-'")
+        )
+    checker = Checker(choose(select, ignore))
+    inputs = _inputs(targets or (".",), stdin_filename)
+    if diff:
+        return _show_differences(checker, inputs)
+    totals = _Totals()
+    files = _mended(checker, inputs, totals) if fix else (checker.check(path, data) for path, data in inputs)
+    for piece in reports.FORMS[form](totals.count(files)):
+        click.echo(piece, nl=False, color=output.colored(sys.stdout))
+    if fix:
+        output.note(f"mended {_amount(totals.fixed, 'problem')} in {_amount(totals.mended, 'file')}")
+    if form == "text":
+        output.say(reports.summary(totals.levels, totals.files, totals.fixable))
+    failed = totals.levels[Level.ERROR] or (strict and totals.levels[Level.WARNING])
     return ExitCode.INVALID if failed else ExitCode.OK
 
 
-def _validate(target: str) -> tuple[list[Problem], str]:
-    """Return everything that is wrong with one target, in the order of its lines, and the text of its file."""
+class _Totals:
+    """What all files come to: problems by level, files, and how many problems are or can be mended."""
+
+    def __init__(self) -> None:
+        self.levels: Counter[Level] = Counter()
+        self.files = self.fixable = self.fixed = self.mended = 0
+
+    def count(self, files: Iterable[Checked]) -> Iterator[Checked]:
+        """Pass the files on, and count what is wrong with them."""
+        for checked in files:
+            self.files += 1
+            for problem in checked.problems:
+                self.levels[problem.level] += 1
+                self.fixable += bool(problem.fix)
+            yield checked
+
+
+def _inputs(targets: tuple[str, ...], stdin_filename: str | None) -> Iterator[tuple[str, bytes | None]]:
+    """Yield each file or project, with its content where that comes from standard input."""
+    for target in find_targets(targets):
+        if target == STANDARD_INPUT:
+            yield stdin_filename or loader.FILE_NAME, sys.stdin.buffer.read()
+        else:
+            yield target, None
+
+
+def _mended(
+    checker: Checker, inputs: Iterable[tuple[str, bytes | None]], totals: _Totals
+) -> Iterator[Checked]:
+    """Mend the files; yield what is left. The text of standard input goes to standard output, mended."""
+    for path, data in inputs:
+        repaired = _repair(checker, path, data)
+        if repaired is None:
+            yield checker.check(path, data)
+            continue
+        totals.fixed += len(repaired.fixed)
+        totals.mended += bool(repaired.fixed)
+        if data is not None:
+            sys.stdout.flush()
+            sys.stdout.buffer.write(repaired.content)
+            sys.stdout.buffer.flush()
+            output.say("\n".join(output.diagnostics(repaired.left.problems, repaired.left.text, sys.stderr)))
+            yield dataclasses.replace(repaired.left, problems=())
+            continue
+        if repaired.fixed:
+            _write(_file_of(path), repaired.content)
+        yield repaired.left
+
+
+def _show_differences(checker: Checker, inputs: Iterable[tuple[str, bytes | None]]) -> int:
+    """Print what mending would change; fail if it would."""
+    from dioptra_cli.validation import fixes
+
+    fixed = files = 0
+    for path, data in inputs:
+        repaired = _repair(checker, path, data)
+        if repaired is not None and repaired.fixed:
+            fixed += len(repaired.fixed)
+            files += 1
+            file = _file_of(path)
+            before = data if data is not None else _content(file) or b""
+            click.echo(fixes.difference(file, before, repaired.content), nl=False)
+    output.note(f"--fix would mend {_amount(fixed, 'problem')} in {_amount(files, 'file')}")
+    return ExitCode.INVALID if fixed else ExitCode.OK
+
+
+def _repair(checker: Checker, path: str, data: bytes | None) -> Repaired | None:
+    """Return a file after the repairs; None where there is no text to mend."""
+    from dioptra_cli.validation import fixes
+
+    file = _file_of(path)
+    content = data if data is not None else _content(file)
+    if content is None:
+        return None
+    return fixes.repair(content, lambda new: checker.check(file, new))
+
+
+def _amount(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def _file_of(target: str) -> str:
+    """Return the MLproject file that a target means."""
+    if os.path.isdir(target):
+        name = loader.find_file(target)
+        return os.path.normpath(os.path.join(target, name)) if name else target
+    return target
+
+
+def _content(file: str) -> bytes | None:
+    """Return the content of a file that can be mended; None where there is none, or it is no text."""
     try:
-        loaded = loader.load(target)
-    except UsageError as error:
-        return list(error.problems), ""
-    found = list(loaded.problems)
-    if loaded.project is not None:
-        for entry_point in loaded.project.entry_points.values():
-            found.extend(checks.check_entry_point(entry_point))
-        found.extend(check_declarations(loaded.project))
-    found.sort(key=lambda p: (p.location.line or 0, p.location.column or 0) if p.location else (0, 0))
-    return found, loaded.source
+        with open(file, "rb") as stream:
+            content = stream.read()
+        content.decode("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+    return content
 
 
-def _summary(levels: Counter[Level], files: int) -> None:
-    counts = [
-        f"{levels[level]} {level.value}{'' if levels[level] == 1 else 's'}"
-        for level in Level
-        if levels[level]
-    ]
-    where = "1 project" if files == 1 else f"{files} projects"
-    style = "red" if levels[Level.ERROR] else "yellow" if levels[Level.WARNING] else "green"
-    output.say(click.style(f"{', '.join(counts) or 'no problems'} in {where}", fg=style))
+def _write(file: str, content: bytes) -> None:
+    from dioptra_cli.scaffold import files
 
-
-def _as_json(problem: Problem) -> dict[str, Any]:
-    location = problem.location
-    return {
-        "file": location.path if location else None,
-        "line": location.line if location else None,
-        "column": location.column if location else None,
-        "level": problem.level.value,
-        "code": problem.name,
-        "message": problem.message,
-        "hint": problem.hint,
-        "entry_point": problem.entry_point,
-    }
-
-
-def _as_sarif(found: list[Problem]) -> dict[str, Any]:
-    """Return the problems as SARIF 2.1.0, which code hosts show beside the lines."""
-    results = []
-    for problem in found:
-        result: dict[str, Any] = {
-            "ruleId": problem.name,
-            "level": _SARIF_LEVELS[problem.level],
-            "message": {"text": problem.message + (f" ({problem.hint})" if problem.hint else "")},
-        }
-        location = problem.location
-        if location is not None:
-            place: dict[str, Any] = {"artifactLocation": {"uri": location.path.replace("\\", "/")}}
-            if location.line is not None:
-                place["region"] = {"startLine": location.line, "startColumn": location.column or 1}
-            result["locations"] = [{"physicalLocation": place}]
-        results.append(result)
-    rules = [{"id": code} for code in sorted({problem.name for problem in found})]
-    driver = {"name": "dioptra", "version": __version__, "rules": rules}
-    return {
-        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
-        "version": "2.1.0",
-        "runs": [{"tool": {"driver": driver}, "results": results}],
-    }
-
-
-def _as_github(problem: Problem) -> str:
-    """Return the problem as a workflow command, which GitHub shows beside the line."""
-    properties = [f"title={_escaped(problem.name)}"]
-    if problem.location is not None:
-        properties.insert(0, f"file={_escaped(problem.location.path)}")
-        if problem.location.line is not None:
-            properties.insert(1, f"line={problem.location.line},col={problem.location.column or 1}")
-    text = problem.message + (f" ({problem.hint})" if problem.hint else "")
-    message = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-    return f"::{_GITHUB_LEVELS[problem.level]} {','.join(properties)}::{message}"
-
-
-def _escaped(text: str) -> str:
-    escapes = {"%": "%25", "\r": "%0D", "\n": "%0A", ":": "%3A", ",": "%2C"}
-    return "".join(escapes.get(char, char) for char in text)
+    files.write({file: content.decode("utf-8")}, overwrite=(file,))

@@ -6,18 +6,26 @@ libyaml where both read alike. It knows nothing of MLproject files.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NoReturn
 
 import yaml
 
-from dioptra_cli.errors import Level, Location, Problem, did_you_mean
+from dioptra_cli.errors import Edit, Location, Problem
+from dioptra_cli.mlproject.catalogue import level_of
 from dioptra_cli.mlproject.positions import Source
 
 Entries = Mapping[str, tuple[Any, Any]]
 """A mapping by key: the nodes of the key and of the value."""
 
 _FAST_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_TEXT = "tag:yaml.org,2002:str"
+_MERGE = "tag:yaml.org,2002:merge"
+_MAPPING = "tag:yaml.org,2002:map"
+_LIST = "tag:yaml.org,2002:seq"
+_SINGLE_VALUES = frozenset(
+    f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "timestamp")
+)
 _DEEP_NESTING = 1000
 _LONG_TEXT = 1_000_000
 _LARGEST_VALUE = 10_000
@@ -33,17 +41,21 @@ class DocumentReader:
 
     Args:
         path: The file, as messages show it.
+        data: Its content, where it is not to be read from the file.
 
     Attributes:
         source: The text, with the places of its nodes; empty until `root` has read it.
         problems: What has been noticed.
+        refused: Whether MLflow would not accept the file.
         entry_point: The entry point that problems belong to, while one is read.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, data: bytes | None = None) -> None:
         self.source = Source(path, "")
         self.problems: list[Problem] = []
+        self.refused = False
         self.entry_point: str | None = None
+        self._data = data
         self._constructor: Any = None
 
     def root(self) -> Any:
@@ -57,29 +69,53 @@ class DocumentReader:
 
     def note(
         self,
-        code: str,
+        name: str,
         message: str,
         location: Location,
-        *,
-        level: Level = Level.ERROR,
         hint: str | None = None,
+        *,
+        fix: tuple[Edit, ...] = (),
     ) -> None:
         """Note a problem."""
-        self.problems.append(Problem(code, message, location, level, hint, self.entry_point))
+        self.problems.append(Problem(name, message, location, level_of(name), hint, self.entry_point, fix))
 
-    def reject(self, code: str, message: str, location: Location, hint: str | None = None) -> NoReturn:
+    def refuse(
+        self,
+        name: str,
+        message: str,
+        location: Location,
+        hint: str | None = None,
+        *,
+        fix: tuple[Edit, ...] = (),
+    ) -> None:
+        """Note a problem for which MLflow does not accept the file, and read on."""
+        self.refused = True
+        self.note(name, message, location, hint, fix=fix)
+
+    def reject(
+        self,
+        name: str,
+        message: str,
+        location: Location,
+        hint: str | None = None,
+        *,
+        fix: tuple[Edit, ...] = (),
+    ) -> NoReturn:
         """Note a problem of the whole file, and read no further."""
+        self.refused = True
         self.entry_point = None  # it concerns the whole file
-        self.note(code, message, location, hint=hint)
+        self.note(name, message, location, hint, fix=fix)
         raise Rejected
 
     def _text(self) -> str:
         path = self.source.path
-        try:
-            with open(path, "rb") as file:
-                data = file.read()
-        except OSError as error:
-            self.reject("unreadable-file", f"cannot read the file: {error.strerror}", Location(path))
+        data = self._data
+        if data is None:
+            try:
+                with open(path, "rb") as file:
+                    data = file.read()
+            except OSError as error:
+                self.reject("unreadable-file", f"cannot read the file: {error.strerror}", Location(path))
         try:
             text = data.decode("utf-8-sig")
         except UnicodeDecodeError as error:
@@ -91,7 +127,7 @@ class DocumentReader:
                 Location(path, line, column),
                 "save it as UTF-8",
             )
-        return text.replace("\r\n", "\n").replace("\r", "\n")
+        return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
     def _document(self) -> Any:
         """Return the root node of the document; its scalars are constructible with `self._constructor`."""
@@ -106,74 +142,80 @@ class DocumentReader:
             except yaml.YAMLError as error:
                 self.reject_yaml(error)
         except RecursionError:
-            self.reject("invalid-yaml", "the YAML is nested too deeply", Location(self.source.path))
+            self.reject(
+                "nested-too-deeply",
+                "the YAML is nested too deeply to be read",
+                Location(self.source.path, 1, 1),
+                "an MLproject file needs five levels",
+            )
 
     def _compose(self, text: str, loader_class: Any) -> Any:
         self._constructor = loader_class(text)
         root = self._constructor.get_single_node()
         if root is not None:
-            duplicates = list(_duplicate_keys(root))
-            self._construct(root)
-            for key in duplicates:
+            survey = _Survey(root)
+            if survey.plain:
+                self._construct_scalars(survey.scalars)
+            else:
+                self._construct(root)
+            for key, first in survey.duplicates:
                 self.note(
                     "duplicate-key",
                     f"the key '{key.value}' is written twice; only the last one counts",
-                    self.source.at_mark(key.start_mark),
-                    level=Level.WARNING,
+                    self.source.at(key),
+                    f"the first one is on line {first.start_mark.line + 1}: remove or rename one of them",
                 )
         return root
 
-    def _construct(self, root: Any) -> None:
-        """Construct the values of the whole document, which finds what only the constructor refuses.
+    def _construct_scalars(self, scalars: Iterable[Any]) -> None:
+        """Construct what is no text, which finds what only the constructor refuses: there is no date 2021-02-30."""
+        for node in scalars:
+            try:
+                self._constructor.construct_object(node)
+            except yaml.YAMLError:
+                raise
+            except Exception as error:
+                self.reject(
+                    "impossible-value",
+                    f"YAML cannot read the value '{node.value}': {error}",
+                    self.source.at(node),
+                    "write it in quotes",
+                )
 
-        Beside YAML errors, such as for a `!!python/object` tag, it lets through those of Python's own types: there
-        is no date 2021-02-30.
-        """
+    def _construct(self, root: Any) -> None:
+        """Construct the values of the whole document, which also merges the mappings of `<<` keys."""
         try:
             self._constructor.construct_document(root)
         except (yaml.YAMLError, RecursionError):
             raise
         except Exception as error:
-            for node in _scalars(root):
-                try:
-                    self._constructor.construct_object(node)
-                except Exception:
-                    self.reject(
-                        "invalid-yaml",
-                        f"YAML cannot read the value '{node.value}': {error}",
-                        self.source.at_mark(node.start_mark),
-                        "write it in quotes",
-                    )
-            self.reject("invalid-yaml", f"invalid YAML: {error}", Location(self.source.path))
+            self._construct_scalars(_scalars(root))
+            self.reject("impossible-value", f"invalid YAML: {error}", Location(self.source.path))
 
     def reject_yaml(self, error: yaml.YAMLError) -> NoReturn:
         """Reject the file for what PyYAML says of it."""
-        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-        location = self.source.at_mark(mark) if mark else Location(self.source.path)
-        message = getattr(error, "problem", None) or str(error)
-        context = getattr(error, "context", None)
-        hint = None
-        if "'\\t'" in message:
-            hint = "YAML does not allow tabs for indentation: use spaces"
-        elif "but got '{'" in message:
-            hint = "put a text that holds braces in quotes"
-        elif "another document" in message or "single document" in (context or ""):
-            hint = "the file must hold one YAML document: remove the second '---'"
-        self.reject(
-            "invalid-yaml", f"invalid YAML: {message}" + (f", {context}" if context else ""), location, hint
-        )
+        from dioptra_cli.mlproject import yaml_errors
+
+        refusal = yaml_errors.explain(error, self.source)
+        self.reject(refusal.name, refusal.message, refusal.location, refusal.hint, fix=refusal.fix)
 
     def value(self, node: Any) -> Any:
         """Return the Python value of a node."""
+        if node.tag == _TEXT and isinstance(node, yaml.ScalarNode):
+            return node.value
         return self._constructor.construct_object(node, deep=True)
 
     def text_of(self, node: Any) -> str | None:
         """Return a node's value as text, None for null; too large a value is noted and becomes an empty text."""
+        if node.tag == _TEXT and isinstance(node, yaml.ScalarNode):
+            text: str = node.value
+            return text
         if _is_huge(node):
             self.note(
-                "default-too-large",
+                "value-too-large",
                 "this value is too large, or refers to itself",
-                self.source.at_mark(node.start_mark),
+                self.source.at(node),
+                f"its references stand for more than {_LARGEST_VALUE:,} values: write it out, or in a file",
             )
             return ""
         value = self.value(node)
@@ -181,46 +223,75 @@ class DocumentReader:
 
     def mapping(self, node: Any) -> dict[str, tuple[Any, Any]]:
         """Return `{key: (key node, value node)}`; a later key overrides an earlier one."""
-        entries: dict[str, tuple[Any, Any]] = {}
-        for key, value in node.value:
-            name = self.value(key)
-            if not isinstance(name, str):
+        return {
+            key.value if key.tag == _TEXT else str(self.value(key)): (key, value) for key, value in node.value
+        }
+
+    def names(self, node: Any) -> dict[str, tuple[Any, Any]]:
+        """Return the entries of a mapping whose keys are names that people choose."""
+        for key, _ in node.value:
+            if key.tag != _TEXT:
+                written = self.source.raw(key)
                 self.note(
                     "key-is-not-text",
-                    f"YAML reads the name '{self.source.raw(key)}' as {name!r}",
-                    self.source.at_mark(key.start_mark),
-                    level=Level.WARNING,
-                    hint=f"write it in quotes: '{self.source.raw(key)}'",
+                    f"YAML reads the name '{written}' as {self.value(key)!r}",
+                    self.source.at(key),
+                    f"write it in quotes: '{written}'",
                 )
-            entries[str(name)] = (key, value)
-        return entries
-
-    def require_mapping(self, node: Any, what: str, example: str) -> dict[str, tuple[Any, Any]]:
-        """Return the entries of a node that must be a mapping, or reject the file."""
-        if not isinstance(node, yaml.MappingNode):
-            self.reject(
-                "wrong-structure",
-                f"{what} must be a mapping, not {kind_of(node)}",
-                self.source.at_mark(node.start_mark),
-                f"write {example}",
-            )
         return self.mapping(node)
 
-    def unknown_keys(self, entries: Entries, known: tuple[str, ...], what: str) -> None:
-        """Note the keys that are not among `known`, with what was meant."""
-        for name, (key, _) in entries.items():
-            if name in known:
+
+class _Survey:
+    """One look at every node of a document.
+
+    Attributes:
+        plain: Whether each node can be constructed by itself: no merge keys, no keys that are mappings, no tags but
+            YAML's own for single values.
+        scalars: The scalars that are no text.
+        duplicates: Each key that repeats an earlier one of its mapping, and the earlier one.
+    """
+
+    def __init__(self, root: Any) -> None:
+        self.plain = True
+        self.scalars: list[Any] = []
+        self.duplicates: list[tuple[Any, Any]] = []
+        stack, visited = [root], set()
+        while stack:
+            node = stack.pop()
+            if isinstance(node, yaml.ScalarNode):
+                if node.tag != _TEXT:
+                    self.scalars.append(node)
+                    self.plain = self.plain and node.tag in _SINGLE_VALUES
                 continue
-            first = name.replace(":", " ").split(" ", 1)[0]
-            if first in known and first != name:
-                hint: str | None = f"write '{first}: …' with a blank after the colon"
-                message = f"'{name}' is read as one key, so '{first}' is lost"
+            if id(node) in visited:
+                continue
+            visited.add(id(node))
+            if isinstance(node, yaml.MappingNode):
+                self.plain = self.plain and node.tag == _MAPPING
+                self._keys(node)
+                stack.extend(
+                    value
+                    for _, value in node.value
+                    if value.tag != _TEXT or not isinstance(value, yaml.ScalarNode)
+                )
             else:
-                hint = did_you_mean(name, known)
-                message = f"unknown key '{name}' in {what}"
-            self.note(
-                "unknown-key", message, self.source.at_mark(key.start_mark), level=Level.WARNING, hint=hint
-            )
+                self.plain = self.plain and node.tag == _LIST
+                stack.extend(node.value)
+
+    def _keys(self, node: Any) -> None:
+        keys: dict[Any, Any] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                self.plain = False
+                continue
+            if key.tag != _TEXT:
+                self.scalars.append(key)
+                self.plain = self.plain and key.tag in _SINGLE_VALUES
+                if key.tag == _MERGE:
+                    continue
+            first = keys.setdefault((key.tag, key.value), key)
+            if first is not key:
+                self.duplicates.append((key, first))
 
 
 def _needs_python_parser(text: str) -> bool:
@@ -265,19 +336,6 @@ def _nodes(root: Any) -> Iterator[Any]:
 
 def _scalars(root: Any) -> Iterator[Any]:
     return (node for node in _nodes(root) if isinstance(node, yaml.ScalarNode))
-
-
-def _duplicate_keys(root: Any) -> Iterator[Any]:
-    """Yield each key node that repeats an earlier key of its mapping."""
-    for node in _nodes(root):
-        if not isinstance(node, yaml.MappingNode):
-            continue
-        seen = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
-                if (key.tag, key.value) in seen:
-                    yield key
-                seen.add((key.tag, key.value))
 
 
 def _is_huge(node: Any) -> bool:

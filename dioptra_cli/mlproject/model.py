@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from dioptra_cli.errors import Location, Problem
+from dioptra_cli.mlproject.ignores import NOTHING, Ignores
 
 STANDARD_TYPES = ("string", "float", "path", "uri")
 """The four types that the MLproject format defines."""
@@ -60,6 +61,7 @@ class EntryPoint:
         location: Where it is declared.
         locate: Maps an offset in `command` to its place in the file.
         description: What it does.
+        style: How the command is written: `|`, `>`, `'`, `"`, or nothing for plain text.
     """
 
     name: str
@@ -68,6 +70,7 @@ class EntryPoint:
     location: Location
     locate: Locate = field(repr=False, compare=False)
     description: str | None = None
+    style: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ class Project:
         entry_points: The entry points by name, in the order of the file.
         environment: The environment that it asks for, if any.
         source: The text of the file.
+        ignores: What its comments silence.
     """
 
     directory: str
@@ -102,12 +106,21 @@ class Project:
     entry_points: Mapping[str, EntryPoint]
     environment: Environment | None = None
     source: str = field(default="", repr=False, compare=False)
+    ignores: Ignores = field(default=NOTHING, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What reading a file gave: the project, unless it could not be read, and everything noticed on the way."""
+    """What reading a file gave.
+
+    Attributes:
+        project: The project; None if MLflow would refuse the file.
+        problems: Everything noticed on the way, but for what the file's comments silence.
+        source: The text of the file.
+        partial: As much of the project as could be read, even where MLflow would refuse it: for help, never to run.
+    """
 
     project: Project | None
     problems: tuple[Problem, ...]
     source: str = field(default="", repr=False, compare=False)
+    partial: Project | None = None

@@ -32,6 +32,12 @@ class Source:
         """Return the place of a PyYAML mark."""
         return Location(self.path, mark.line + 1, mark.column + 1)
 
+    def at(self, node: Any) -> Location:
+        """Return the place of a node, with its end where it stands on one line."""
+        start, end = node.start_mark, node.end_mark
+        same_line = start.line == end.line and start.column < end.column
+        return Location(self.path, start.line + 1, start.column + 1, end.column + 1 if same_line else None)
+
     def at_index(self, index: int) -> Location:
         """Return the place of the character at `index` (from 0)."""
         if self._starts is None:

@@ -6,11 +6,12 @@ Pure but for looking whether paths exist. Every problem is collected; nothing is
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 
 from dioptra_cli.errors import Level, Location, Problem, did_you_mean
+from dioptra_cli.mlproject.catalogue import level_of
 from dioptra_cli.mlproject.model import EntryPoint, Parameter, Project
 from dioptra_cli.parameters.types import Mismatch, coerce, same_value
 
@@ -149,39 +150,73 @@ def resolve(
     return Resolution(tuple(values), tuple(problems))
 
 
-def check_declarations(project: Project) -> Iterable[Problem]:
-    """Yield what is wrong with the declared parameters themselves: defaults, choices, names.
+def check_declarations(project: Project) -> Iterator[Problem]:
+    """Yield what is wrong with the declared parameters themselves: names, defaults, choices.
 
     A `path` default is not looked up: the file is valid where the data is not.
     """
     for entry_point in project.entry_points.values():
         for parameter in entry_point.parameters.values():
-            if not _RECORDABLE.fullmatch(parameter.name):
-                yield replace(_unrecordable(parameter.name, parameter.location), entry_point=entry_point.name)
-            if parameter.default is None:
-                continue
-            default = Given(parameter.default, Origin.DEFAULT, parameter.default_location)
-            if parameter.type == "path":
-                continue
-            checked = _check(parameter, default, project.directory)
-            if isinstance(checked, Problem):
-                yield replace(checked, entry_point=entry_point.name)
+            for problem in _declaration_problems(parameter, project.directory):
+                yield replace(problem, level=level_of(problem.name), entry_point=entry_point.name)
+
+
+def _declaration_problems(parameter: Parameter, directory: str) -> Iterator[Problem]:
+    name = parameter.name
+    if not _RECORDABLE.fullmatch(name):
+        yield _unrecordable(name, parameter.location)
+    elif reason := _unusable(name):
+        yield Problem(
+            "unusable-parameter-name",
+            f"the parameter name '{name}' {reason}",
+            parameter.location,
+            hint="letters, digits, '_' and '-' work everywhere",
+        )
+    if parameter.default is not None and parameter.type != "path":
+        default = Given(parameter.default, Origin.DEFAULT, parameter.default_location)
+        checked = _check(parameter, default, directory)
+        if isinstance(checked, Problem):
+            yield checked
+    for choice in parameter.choices:
+        try:
+            coerce("uri" if parameter.type == "path" else parameter.type, choice, directory)
+        except Mismatch as mismatch:
+            yield Problem(
+                "wrong-choice",
+                f"choice of parameter '{name}' (type {parameter.type}): {_shown(choice)} {mismatch.reason}",
+                parameter.location,
+                hint=mismatch.hint,
+            )
+
+
+def _unusable(name: str) -> str | None:
+    """Return what a name cannot do although it can be recorded, or None."""
+    if name.startswith("-"):
+        return "begins with '-': as an option it would have too many"
+    if name.isdecimal():
+        return "is a number, which other tools take for a position in the command"
+    if any(char in name for char in ".:"):
+        return "cannot stand in a placeholder, where '.' and ':' have a meaning of their own"
+    if " " in name:
+        return "has a blank, which no option can have"
+    return None
 
 
 def _check(parameter: Parameter, given: Given, base: str) -> Value | Problem:
-    where = "default of parameter" if given.origin is Origin.DEFAULT else "parameter"
+    is_default = given.origin is Origin.DEFAULT
+    where = "default of parameter" if is_default else "parameter"
     try:
         coerced = coerce(parameter.type, given.text, base)
     except Mismatch as mismatch:
         return Problem(
-            "wrong-type",
+            "wrong-default" if is_default else "wrong-type",
             f"{where} '{parameter.name}' (type {parameter.type}): {_shown(given.text)} {mismatch.reason}",
             given.location,
             hint=mismatch.hint,
         )
     if parameter.choices and not any(same_value(parameter.type, given.text, c) for c in parameter.choices):
         return Problem(
-            "not-a-choice",
+            "default-not-a-choice" if is_default else "not-a-choice",
             f"{where} '{parameter.name}': {_shown(given.text)} is not one of its choices",
             given.location,
             hint=did_you_mean(given.text, parameter.choices) or "choices: " + ", ".join(parameter.choices),

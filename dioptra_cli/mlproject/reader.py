@@ -1,0 +1,586 @@
+"""Reads the YAML of an MLproject file into the model, and notes what is wrong with its structure.
+
+A file that MLflow's own loader refuses is refused here, and one that it accepts is read to the same names, types,
+defaults and commands (`mlflow.projects._project_spec` in MLflow 3). Reading goes on behind a problem, so that one
+look shows them all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from dioptra_cli.errors import Edit, Location, did_you_mean
+from dioptra_cli.mlproject import ignores, keys
+from dioptra_cli.mlproject.document import DocumentReader, Entries, Rejected, kind_of
+from dioptra_cli.mlproject.model import (
+    EXTRA_TYPES,
+    STANDARD_TYPES,
+    EntryPoint,
+    Environment,
+    Loaded,
+    Parameter,
+    Project,
+)
+
+ENVIRONMENTS = ("docker_env", "conda_env", "python_env")
+PROJECT_KEYS = ("name", "entry_points", *ENVIRONMENTS, "databricks_spark_job", "description")
+ENTRY_POINT_KEYS = ("parameters", "command", "description")
+PARAMETER_KEYS = ("type", "default", "description", "choices")
+
+_TYPES = (*STANDARD_TYPES, *EXTRA_TYPES)
+_NUMBER_TYPES = ("float", "double", "number", "int", "integer")
+_DEFAULT_ENVIRONMENT_FILES = (("python_env", "python_env.yaml"), ("conda_env", "conda.yaml"))
+
+
+def default_environment(directory: str) -> Environment | None:
+    """Return the environment that a project asks for by the mere presence of a file, as MLflow sees it."""
+    for kind, name in _DEFAULT_ENVIRONMENT_FILES:
+        if os.path.exists(os.path.join(directory, name)):
+            return Environment(kind, name)
+    return None
+
+
+class ProjectReader(DocumentReader):
+    """Reads an MLproject file.
+
+    Args:
+        path: The file, as messages show it.
+        directory: The absolute directory of the project.
+        data: The content of the file, where it is not to be read from it.
+    """
+
+    def __init__(self, path: str, directory: str, data: bytes | None = None) -> None:
+        super().__init__(path, data)
+        self.directory = directory
+
+    def read(self) -> Loaded:
+        """Return what the file says, and all that is wrong with it."""
+        project, comments = None, ignores.NOTHING
+        with contextlib.suppress(Rejected):
+            root = self.root()
+            comments = ignores.find(self.source, root)
+            self.problems.extend(comments.problems)
+            try:
+                project = self._project(root, comments)
+            except yaml.YAMLError as error:  # a tag that fits neither its value nor its place
+                self.reject_yaml(error)
+        found = tuple(self.problems if self.refused else comments.apply(self.problems))
+        return Loaded(None if self.refused else project, found, self.source.text, partial=project)
+
+    def _project(self, root: Any, comments: ignores.Ignores) -> Project:
+        path = self.source.path
+        if root is None:
+            self.reject(
+                "empty-file",
+                "the file is empty",
+                Location(path, 1, 1),
+                "it needs 'entry_points:' with a name and a command for each",
+            )
+        if not isinstance(root, yaml.MappingNode):
+            self.reject(
+                "not-a-mapping",
+                f"an MLproject file must be a mapping, not {kind_of(root)}",
+                self.source.at(root),
+                "write 'name: …' and 'entry_points: …'",
+            )
+        top = self.mapping(root)
+        self._unknown_keys(top, PROJECT_KEYS, "the project")
+        environment = self._environment(top)
+        entry_points = self._entry_points(*top["entry_points"]) if "entry_points" in top else {}
+        if "databricks_spark_job" in top:
+            self._databricks(top, entry_points)
+        elif not entry_points and not self.refused:
+            self.note(
+                "no-entry-points",
+                "the file declares no entry points",
+                self.source.at_mark(root.start_mark),
+                "add 'entry_points:' with a name and a command for each",
+            )
+        title = self.text_of(top["name"][1]) if "name" in top else None
+        return Project(
+            self.directory,
+            path,
+            title or os.path.basename(self.directory),
+            entry_points,
+            environment,
+            self.source.text,
+            comments,
+        )
+
+    def _entry_points(self, key: Any, node: Any) -> dict[str, EntryPoint]:
+        if not isinstance(node, yaml.MappingNode):
+            self.refuse(
+                "entry-points-not-a-mapping",
+                f"'entry_points' must be a mapping, not {kind_of(node)}",
+                self.source.at(key),
+                "write each as a key of its own, without '- ': 'main: {command: …}'",
+            )
+            return {}
+        declared = self.names(node)
+        misplaced = "command" in declared and isinstance(declared["command"][1], yaml.ScalarNode)
+        entry_points = {}
+        above = ""
+        for name, (name_key, value) in declared.items():
+            if misplaced and name in ENTRY_POINT_KEYS:
+                if name == "command":
+                    self._misplaced_command(name_key, above)
+                continue
+            above = name
+            if misplaced and value.tag == "tag:yaml.org,2002:null":
+                continue  # the same slip
+            self.entry_point = name
+            entry_point = self._entry_point(name, name_key, value)
+            if entry_point is not None:
+                entry_points[name] = entry_point
+        self.entry_point = None
+        return entry_points
+
+    def _misplaced_command(self, key: Any, above: str) -> None:
+        """Refuse a command where the name of an entry point belongs; `above` is the name before it, if any."""
+        self.refuse(
+            "misplaced-command",
+            f"'command' stands beside '{above}', not below it"
+            if above
+            else "'command' stands directly under 'entry_points', where the name of an entry point belongs",
+            self.source.at(key),
+            f"indent it deeper than '{above}'"
+            if above
+            else "write 'main:' above it, and indent 'command' and 'parameters' below that",
+        )
+
+    def _entry_point(self, name: str, key: Any, node: Any) -> EntryPoint | None:
+        location = self.source.at(key)
+        if not isinstance(node, yaml.MappingNode):
+            text = node.value if isinstance(node, yaml.ScalarNode) else ""
+            glued = "command:" if text.startswith("command:") else ""
+            self.refuse(
+                "entry-point-not-a-mapping",
+                f"the entry point '{name}' must be a mapping, not {kind_of(node)}",
+                location,
+                f"write 'command: {text.removeprefix(glued)}', with a blank after the colon"
+                if glued
+                else f"write '{name}: {{command: …}}'",
+                fix=self._replacement(node, glued, f"{glued} ") if glued else (),
+            )
+            return None
+        entries = self.mapping(node)
+        nested = self._nested(name, entries)
+        known = {k: v for k, v in entries.items() if k not in nested}
+        self._unknown_keys(known, ENTRY_POINT_KEYS, f"the entry point '{name}'")
+        parameters = self._parameters(name, *entries["parameters"]) if "parameters" in entries else {}
+        command_node = self._command(name, key, known, nested)
+        source = self.source
+        return EntryPoint(
+            name,
+            parameters,
+            None if command_node is None else command_node.value,
+            location,
+            lambda offset: location if command_node is None else source.in_scalar(command_node, offset),
+            self._description(entries),
+            "" if command_node is None else command_node.style or "",
+        )
+
+    def _nested(self, name: str, entries: Entries) -> list[str]:
+        """Note what looks like an entry point, but is indented below another one; return the names."""
+        found = []
+        for inner, (key, node) in entries.items():
+            if inner in ENTRY_POINT_KEYS or not isinstance(node, yaml.MappingNode):
+                continue
+            if {"command", "parameters"} & {child.value for child, _ in node.value}:
+                found.append(inner)
+                self.note(
+                    "nested-entry-point",
+                    f"'{inner}' stands inside of '{name}', and so is no entry point",
+                    self.source.at(key),
+                    f"indent it like '{name}'",
+                )
+        return found
+
+    def _command(self, name: str, key: Any, entries: Entries, nested: list[str]) -> Any:
+        """Return the node of the command, None where there is none that could run."""
+        if "command" not in entries:
+            explained = nested or any(
+                keys.meaning(k, ENTRY_POINT_KEYS, (), empty=True).key == "command" for k in entries
+            )
+            self.note(
+                "missing-command",
+                f"the entry point '{name}' has no command",
+                self.source.at(key),
+                None if explained else "add 'command: …'",
+            )
+            return None
+        node = entries["command"][1]
+        if isinstance(node, yaml.ScalarNode) and isinstance(self.value(node), str):
+            return node
+        kind = kind_of(node)
+        hint = "write it in quotes, or as a block after 'command: >'"
+        if isinstance(node, yaml.SequenceNode):
+            hint = "write one text; several commands are lines after 'command: |', or joined by '&&'"
+        self.note(
+            "command-not-text",
+            f"the command of '{name}' must be text, not {kind}",
+            self.source.at(node),
+            hint,
+        )
+        return None
+
+    def _parameters(self, name: str, key: Any, node: Any) -> dict[str, Parameter]:
+        if not isinstance(node, yaml.MappingNode):
+            hint = "leave 'parameters' out where there are none"
+            if isinstance(node, yaml.SequenceNode):
+                hint = "write each as a key of its own, without '- ': 'epochs: float'"
+            self.refuse(
+                "parameters-not-a-mapping",
+                f"'parameters' of '{name}' must be a mapping, not {kind_of(node)}",
+                self.source.at(key),
+                hint,
+            )
+            return {}
+        return {
+            parameter: self._parameter(parameter, parameter_key, value)
+            for parameter, (parameter_key, value) in self.names(node).items()
+        }
+
+    def _parameter(self, name: str, key: Any, node: Any) -> Parameter:
+        location = self.source.at(key)
+        if isinstance(node, yaml.ScalarNode) and isinstance(self.value(node), str):
+            self._check_type(node.value, node, short=True)
+            return Parameter(name, node.value, None, location)
+        if not isinstance(node, yaml.MappingNode):
+            written = self.source.raw(node) if isinstance(node, yaml.ScalarNode) else ""
+            value = written if keys.is_number(written) else "…"
+            self.refuse(
+                "parameter-not-a-type",
+                f"the parameter '{name}' must be a type or a mapping, not {kind_of(node)}",
+                location,
+                f"write '{name}: float' (or string, path, uri), or with a default "
+                f"'{name}: {{type: float, default: {value}}}'",
+            )
+            return Parameter(name, "string", None, location)
+        entries = self.mapping(node)
+        self._unknown_keys(entries, PARAMETER_KEYS, f"the parameter '{name}'")
+        declared = "string"
+        if "type" in entries:
+            type_node = entries["type"][1]
+            declared = self.text_of(type_node) or ""
+            self._check_type(declared, type_node)
+        default, default_location = None, None
+        if "default" in entries:
+            default_node = entries["default"][1]
+            default = self.text_of(default_node)
+            default_location = self.source.at(default_node)
+            self._check_default(name, declared, default, default_node)
+        return Parameter(
+            name,
+            declared,
+            default,
+            location,
+            default_location,
+            self._description(entries),
+            self._choices(name, declared, entries),
+        )
+
+    def _check_type(self, declared: str, node: Any, *, short: bool = False) -> None:
+        if declared in STANDARD_TYPES:
+            return
+        location = self.source.at(node)
+        if declared in EXTRA_TYPES:
+            self.note(
+                "non-portable-type",
+                f"the type '{declared}' is not one of the four of the format; other tools take it as text",
+                location,
+                "portable types are string, float, path and uri",
+            )
+            return
+        if short and self._lost_in_type(declared, node, location):
+            return
+        slip = keys.slip_of(declared, STANDARD_TYPES)
+        near = f"did you mean '{slip}'?" if slip else did_you_mean(declared, _TYPES)
+        self.note(
+            "unknown-type",
+            f"unknown type '{declared}'; it is taken as string",
+            location,
+            near or "the types are string, float, path and uri",
+            fix=self._replacement(node, declared, slip) if slip and not node.style else (),
+        )
+
+    def _lost_in_type(self, declared: str, node: Any, location: Location) -> bool:
+        """Note a type that swallowed its key (`type:float`) or a default (`float 0.5`); return whether it did."""
+        key, colon, value = declared.partition(":")
+        if colon and key in PARAMETER_KEYS and not value.startswith("//"):
+            self.note(
+                f"lost-{key}" if key in ("type", "default") else "lost-key",
+                f"'{declared}' is read as one text, for there is no blank after the colon",
+                location,
+                f"write '{{{key}: {value.strip()}}}'",
+                fix=self._replacement(node, declared, f"{{{key}: {value.strip()}}}"),
+            )
+            return True
+        first, _, rest = declared.replace("=", " ").replace(",", " ").partition(" ")
+        rest = rest.strip().removeprefix("default").lstrip(": ")
+        if first not in _TYPES or not rest:
+            return False
+        sure = keys.is_number(rest) and first in _NUMBER_TYPES
+        self.note(
+            "lost-default",
+            f"the type is read as '{declared}', and there is no default",
+            location,
+            f"write '{{type: {first}, default: {rest}}}'",
+            fix=self._replacement(node, declared, f"{{type: {first}, default: {rest}}}") if sure else (),
+        )
+        return True
+
+    def _replacement(self, node: Any, written: str, by: str) -> tuple[Edit, ...]:
+        """Return the edit that replaces the beginning of a scalar, if it stands in the file as it is read."""
+        mark = node.start_mark
+        if not self.source.text.startswith(written, mark.index):
+            return ()
+        return (Edit(mark.line + 1, mark.column + 1, len(written), by),)
+
+    def _check_default(self, name: str, declared: str, default: str | None, node: Any) -> None:
+        if not isinstance(node, yaml.ScalarNode):
+            if default:
+                shown = default if len(default) <= 40 else f"{default[:40]}…"
+                self.note(
+                    "compound-default",
+                    f"the default of '{name}' is {kind_of(node)}; the command gets its Python text '{shown}'",
+                    self.source.at(node),
+                    "write the text that the command is to get in quotes",
+                )
+            return
+        self._check_value(f"the default of '{name}'", declared, default, node)
+
+    def _check_value(self, what: str, declared: str, value: str | None, node: Any) -> None:
+        """Note where YAML turns what was written into something else, such as `yes` into `True`."""
+        if node.style or value is None or not isinstance(node, yaml.ScalarNode):
+            return
+        if node.tag == "tag:yaml.org,2002:str":
+            return
+        written = self.source.raw(node)
+        if written == value or written.startswith(("&", "*", "!")):
+            return
+        if _is_rewriting(declared, written, value):
+            self.note(
+                "yaml-rewrites-value",
+                f"YAML writes {written}, {what}, as '{value}'",
+                self.source.at(node),
+                f"write '{written}' in quotes if its form matters",
+            )
+            return
+        self.note(
+            "yaml-changes-value",
+            f"YAML reads {written}, {what}, as '{value}'",
+            self.source.at(node),
+            f"write '{written}' in quotes to keep it, or {value} to say what is meant",
+        )
+
+    def _description(self, entries: Entries) -> str | None:
+        if "description" not in entries:
+            return None
+        node = entries["description"][1]
+        if not isinstance(node, yaml.ScalarNode):
+            self.note(
+                "description-not-text",
+                f"a description must be text, not {kind_of(node)}",
+                self.source.at(node),
+                "write it in quotes",
+            )
+            return None
+        text = self.text_of(node)
+        return " ".join(text.split()) if text else None
+
+    def _choices(self, name: str, declared: str, entries: Entries) -> tuple[str, ...]:
+        if "choices" not in entries:
+            return ()
+        node = entries["choices"][1]
+        if (
+            not isinstance(node, yaml.SequenceNode)
+            or not node.value
+            or not all(isinstance(item, yaml.ScalarNode) for item in node.value)
+        ):
+            self.note(
+                "choices-not-a-list",
+                f"'choices' of '{name}' must be a list of values, not "
+                + (
+                    "a list of lists or mappings"
+                    if isinstance(node, yaml.SequenceNode) and node.value
+                    else "an empty list"
+                    if isinstance(node, yaml.SequenceNode)
+                    else kind_of(node)
+                ),
+                self.source.at(node),
+                "write choices: [one, two]",
+            )
+            return ()
+        choices = []
+        for item in node.value:
+            text = self.text_of(item) or ""
+            self._check_value(f"a choice of '{name}'", declared, text, item)
+            choices.append(text)
+        return tuple(choices)
+
+    def _unknown_keys(self, entries: Entries, known: tuple[str, ...], what: str) -> None:
+        """Note the keys that are not among `known`, with what was meant."""
+        for name, (key, value) in entries.items():
+            if name not in known:
+                self._unknown_key(name, key, value, entries, known, what)
+
+    def _unknown_key(
+        self, name: str, key: Any, value: Any, entries: Entries, known: tuple[str, ...], what: str
+    ) -> None:
+        empty = value.tag == "tag:yaml.org,2002:null" and not value.value
+        location = self.source.at(key)
+        if empty and known is PARAMETER_KEYS and self._bare_value(name, key, entries, location):
+            return
+        meant = keys.meaning(name, known, entries, empty=empty)
+        fix: tuple[Edit, ...] = ()
+        if meant.replaced is not None and not key.style:
+            fix = self._replacement(key, meant.replaced, meant.by)
+        if meant.problem == "lost-key":
+            lost = f"lost-{meant.key}" if meant.key in ("type", "default") else "lost-key"
+            message = f"'{name}' is read as one key, so '{meant.key}' is lost"
+            self.note(lost, message, location, meant.hint, fix=fix)
+            return
+        hint = meant.hint
+        if hint is None and known is PROJECT_KEYS and name in ENTRY_POINT_KEYS:
+            hint = "it belongs to an entry point: indent it below the entry point's name"
+        self.note("unknown-key", f"unknown key '{name}' in {what}", location, hint, fix=fix)
+
+    def _bare_value(self, name: str, key: Any, entries: Entries, location: Location) -> bool:
+        """Note a type or a default that stands in `{…}` without a key; return whether this is one."""
+        written = self.source.raw(key)
+        if name in _TYPES and "type" not in entries:
+            lost = "type"
+        elif (keys.is_number(written) or key.style) and "default" not in entries:
+            lost = "default"
+        else:
+            return False
+        mark = key.start_mark
+        self.note(
+            f"lost-{lost}",
+            f"{written} stands without a key, so the {lost} is lost",
+            location,
+            f"write '{lost}: {written}'",
+            fix=(Edit(mark.line + 1, mark.column + 1, 0, f"{lost}: "),),
+        )
+        return True
+
+    def _environment(self, top: Entries) -> Environment | None:
+        present = [kind for kind in ENVIRONMENTS if kind in top]
+        if len(present) > 1:
+            self.refuse(
+                "several-environments",
+                f"only one environment is allowed, not {' and '.join(present)}",
+                self.source.at(top[present[1]][0]),
+                "remove all but one",
+            )
+        if not present or not self.value(top[present[0]][1]):
+            return default_environment(self.directory)
+        kind, node = present[0], top[present[0]][1]
+        if kind == "docker_env":
+            return self._docker(node)
+        reference = self.value(node)
+        location = self.source.at(node)
+        if not isinstance(reference, str):
+            self.refuse(
+                "environment-not-a-file",
+                f"'{kind}' must name a file, not {kind_of(node)}",
+                location,
+                f"write the environment to a file, and its name here: '{kind}: {kind}.yaml'",
+            )
+            return None
+        if not os.path.exists(os.path.join(self.directory, reference)):
+            self.refuse(
+                "no-environment-file",
+                f"the {kind} file '{reference}' does not exist",
+                location,
+                self._near_file(reference) or f"create it, or remove '{kind}'",
+            )
+        return Environment(kind, reference)
+
+    def _near_file(self, reference: str) -> str | None:
+        directory, name = os.path.split(os.path.join(self.directory, reference))
+        try:
+            return did_you_mean(name, os.listdir(directory))
+        except OSError:
+            return None
+
+    def _docker(self, node: Any) -> Environment | None:
+        """Return the image of a `docker_env`. Refuses what MLflow's loader refuses."""
+        if not isinstance(node, yaml.MappingNode):
+            self.refuse(
+                "docker-not-a-mapping",
+                f"'docker_env' must be a mapping, not {kind_of(node)}",
+                self.source.at(node),
+                "write 'docker_env: {image: …}'",
+            )
+            return None
+        entries = self.mapping(node)
+        image = self.value(entries["image"][1]) if "image" in entries else None
+        if not image:
+            self.refuse(
+                "docker-without-image",
+                "'docker_env' names no image",
+                self.source.at_mark(node.start_mark),
+                "add 'image: …'",
+            )
+        for key, kinds, expected in (
+            ("volumes", (str,), "a list of texts, such as ['/host:/container']"),
+            ("environment", (str, list), "a list of names and [name, value] pairs"),
+        ):
+            listed = self.value(entries[key][1]) if key in entries else None
+            if listed and not (isinstance(listed, list) and all(isinstance(i, kinds) for i in listed)):
+                self.refuse(
+                    "docker-settings",
+                    f"'{key}' of 'docker_env' must be a list, not {kind_of(entries[key][1])}"
+                    if not isinstance(listed, list)
+                    else f"'{key}' of 'docker_env' holds something else than {expected.removeprefix('a list of ')}",
+                    self.source.at(entries[key][0]),
+                    f"write {expected}",
+                )
+        return Environment("docker_env", str(image)) if image else None
+
+    def _databricks(self, top: Entries, entry_points: Mapping[str, EntryPoint]) -> None:
+        """Refuse what MLflow's loader refuses in a `databricks_spark_job`, and warn: it needs Databricks."""
+        key, node = top["databricks_spark_job"]
+        job = self.value(node)
+        location = self.source.at(key)
+        if job is None:
+            return
+        complaints = []
+        if not isinstance(job, dict):
+            complaints.append(f"'databricks_spark_job' must be a mapping, not {kind_of(node)}")
+        elif (job.get("python_file") is None) == (not entry_points):
+            complaints.append(
+                "a 'databricks_spark_job' needs either its 'python_file' or 'entry_points', and not both"
+            )
+        if any(p.type == "path" for entry in entry_points.values() for p in entry.parameters.values()):
+            complaints.append("a 'databricks_spark_job' allows no parameters of type path")
+        complaints += [f"a 'databricks_spark_job' allows no '{kind}'" for kind in ENVIRONMENTS if kind in top]
+        for complaint in complaints:
+            self.refuse("databricks-settings", complaint, location)
+        if not complaints:
+            self.note(
+                "needs-databricks",
+                "a 'databricks_spark_job' runs on Databricks only; here its commands run on this machine",
+                location,
+            )
+
+
+def _is_rewriting(declared: str, written: str, value: str) -> bool:
+    """Return whether YAML changed the form of a value alone: the same number, or a boolean in other letters."""
+    if written.lower() == value.lower() and value in ("True", "False"):
+        return True
+    if declared in ("bool", "boolean") and value in ("True", "False"):
+        return True
+    return (
+        declared in _NUMBER_TYPES
+        and keys.is_number(written)
+        and keys.is_number(value)
+        and float(written) == float(value)
+    )

@@ -1,0 +1,396 @@
+"""What PyYAML refuses, in plain words: one sentence, the place of the slip itself, and what to do.
+
+Pure. Imported only where a file is no YAML.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+from dioptra_cli.errors import Edit, Location
+from dioptra_cli.mlproject.positions import Source
+
+_KEYS = (
+    r"type|default|description|choices|command|parameters|name|entry_points|conda_env|python_env|docker_env"
+)
+_GLUED_KEY = re.compile(rf"({_KEYS}):(?=[^\s:/])")
+_KEY_WITHOUT_COLON = re.compile(rf"({_KEYS})[ \t]+(?![ \t:#])")
+_LONGEST_SHOWN = 40
+
+
+class Refusal(NamedTuple):
+    """Why a file is no YAML; the fields are those of a `Problem`."""
+
+    name: str
+    message: str
+    location: Location
+    hint: str | None = None
+    fix: tuple[Edit, ...] = ()
+
+
+def explain(error: Any, source: Source) -> Refusal:
+    """Return what a `yaml.YAMLError` means."""
+    if hasattr(error, "position") and hasattr(error, "character"):
+        return _unprintable(error, source)
+    return _Explanation(error, source).refusal()
+
+
+def _unprintable(error: Any, source: Source) -> Refusal:
+    character = error.character if isinstance(error.character, str) else chr(error.character)
+    return Refusal(
+        "invalid-yaml",
+        f"the character {character!a} is not allowed in YAML",
+        source.at_index(error.position),
+        "remove it, or write it as an escape in double quotes",
+    )
+
+
+class _Explanation:
+    """One error, with the lines that it points at."""
+
+    def __init__(self, error: Any, source: Source) -> None:
+        self.source = source
+        self.problem: str = getattr(error, "problem", None) or str(error)
+        self.context: str = getattr(error, "context", None) or ""
+        self.context_mark: Any = getattr(error, "context_mark", None)
+        self.mark: Any = getattr(error, "problem_mark", None) or self.context_mark
+        self.lines = source.text.split("\n")
+
+    def refusal(self) -> Refusal:
+        """Return the first explanation that fits, from the most telling slip to PyYAML's own words."""
+        if self.mark is None:
+            return Refusal("invalid-yaml", f"invalid YAML: {self.problem}", Location(self.source.path))
+        for explanation in (
+            self._template,
+            self._tab,
+            self._several_documents,
+            self._tag,
+            self._glued_key,
+            self._character,
+            self._quotes,
+            self._reference,
+            self._colon,
+            self._block_header,
+            self._flow,
+            self._indentation,
+        ):
+            found = explanation()
+            if found is not None:
+                return found
+        detail = f", {self.context}" if self.context else ""
+        return self._at("invalid-yaml", f"invalid YAML: {self.problem}{detail}")
+
+    def _line(self, number: int) -> str:
+        return self.lines[number] if 0 <= number < len(self.lines) else ""
+
+    def _at(
+        self,
+        name: str,
+        message: str,
+        hint: str | None = None,
+        *,
+        line: int | None = None,
+        column: int | None = None,
+        fix: tuple[Edit, ...] = (),
+    ) -> Refusal:
+        """Return a refusal at the error's mark, or at `line` and `column` (from 0)."""
+        line = self.mark.line if line is None else line
+        column = self.mark.column if column is None else column
+        if (
+            line >= len(self.lines) - 1 and not self._line(line) and line
+        ):  # behind the last line: show the last
+            line = max(i for i in range(line + 1) if self._line(i).strip() or i == 0)
+            column = len(self._line(line))
+        return Refusal(name, message, Location(self.source.path, line + 1, column + 1), hint, fix)
+
+    def _template(self) -> Refusal | None:
+        for number in dict.fromkeys((self.mark.line, getattr(self.context_mark, "line", self.mark.line))):
+            line = self._line(number)
+            statement, expression = line.find("{%"), line.find("{{")
+            if statement >= 0:
+                return self._at(
+                    "template-syntax",
+                    "'{%' belongs to a template language; an MLproject file is plain YAML",
+                    "render the template first, or choose in the command itself, which bash runs",
+                    line=number,
+                    column=statement,
+                )
+            before = line[:expression].rstrip() if expression >= 0 else ""
+            if expression >= 0 and (not before or before.endswith((":", "-", "{", "[", ","))):
+                return self._at(
+                    "template-syntax",
+                    "a value that begins with '{{' is no YAML",
+                    "write the value in quotes; a placeholder of a command has single braces: '{name}'",
+                    line=number,
+                    column=expression,
+                )
+        return None
+
+    def _tab(self) -> Refusal | None:
+        context = self.context_mark.line if self.context_mark else self.mark.line
+        for number in dict.fromkeys((self.mark.line, context, self.mark.line + 1, self.mark.line - 1)):
+            line = self._line(number)
+            indentation = line[: len(line) - len(line.lstrip())]
+            if "\t" in indentation:
+                return self._at(
+                    "tab-character",
+                    "the line is indented with a tab; YAML allows blanks only",
+                    "replace each tab by blanks (most editors can: 'convert indentation to spaces')",
+                    line=number,
+                    column=indentation.index("\t"),
+                )
+        if "'\\t'" in self.problem:
+            return self._at(
+                "tab-character", "a tab stands where YAML allows blanks only", "replace it by a blank"
+            )
+        return None
+
+    def _several_documents(self) -> Refusal | None:
+        if "another document" not in self.problem:
+            return None
+        return self._at(
+            "several-documents",
+            "a second YAML document begins here",
+            "an MLproject file is one document: remove the '---', or move the rest to a project of its own",
+        )
+
+    def _tag(self) -> Refusal | None:
+        match = re.search(r"could not determine a constructor for the tag '(.*)'", self.problem)
+        if match is None:
+            return None
+        shown = match[1].replace("tag:yaml.org,2002:", "!!")
+        return self._at(
+            "unknown-tag",
+            f"the YAML tag '{shown}' is not allowed here",
+            "remove it; to keep a text that begins with '!', write it in quotes",
+        )
+
+    def _glued_key(self) -> Refusal | None:
+        """A key whose colon has no blank behind it, or that has no colon, and so is no key."""
+        told = ("could not find expected ':'", "expected ',' or", "mapping values are not allowed")
+        if not any(words in self.problem for words in told):
+            return None
+        above = [self._above()] if "mapping values" in self.problem else []
+        for number in dict.fromkeys(
+            mark.line for mark in (self.context_mark, self.mark) if mark
+        ) | dict.fromkeys(above):
+            line = self._line(number)
+            match = _GLUED_KEY.search(line)
+            if match and not re.search(r"[\w-]$", line[: match.start()]):
+                edit = Edit(number + 1, match.end() + 1, 0, " ")
+                return self._at(
+                    "broken-key",
+                    f"there is no blank after the colon of '{match[0]}'",
+                    f"write '{match[1]}: {_rest(line, match.end())}'",
+                    line=number,
+                    column=match.start(),
+                    fix=(edit,),
+                )
+            match = _KEY_WITHOUT_COLON.match(line.lstrip())
+            if match and "could not find" in self.problem:
+                column = len(line) - len(line.lstrip())
+                return self._at(
+                    "broken-key",
+                    f"there is no colon after '{match[1]}'",
+                    f"write '{match[1]}: {_rest(line, column + match.end())}'",
+                    line=number,
+                    column=column,
+                    fix=(Edit(number + 1, column + match.end(1) + 1, 0, ":"),),
+                )
+        line = self._line(above[0]) if above else ""
+        bare = re.fullmatch(r"[ \t]*(\w[\w.-]*)[ \t]*", line)
+        if bare and _indentation_of(self._line(self.mark.line)) > _indentation_of(line):
+            return self._at(
+                "broken-key",
+                f"there is no colon after '{bare[1]}'",
+                f"write '{bare[1]}:'",
+                line=above[0],
+                column=bare.start(1),
+                fix=(Edit(above[0] + 1, bare.end(1) + 1, 0, ":"),),
+            )
+        return None
+
+    def _above(self) -> int:
+        """Return the last line before the mark's that is neither blank nor a comment."""
+        number: int = self.mark.line - 1
+        while number > 0 and (not self._line(number).strip() or self._line(number).lstrip().startswith("#")):
+            number -= 1
+        return max(number, 0)
+
+    def _character(self) -> Refusal | None:
+        match = re.match(r"found character '(.*)' that cannot start any token", self.problem)
+        if match is None:
+            return None
+        return self._at(
+            "unquoted-text", f"a text cannot begin with '{match[1]}' in YAML", "write the text in quotes"
+        )
+
+    def _quotes(self) -> Refusal | None:
+        if "quoted scalar" not in self.context:
+            return None
+        escape = re.search(r"unknown escape character '(.)'", self.problem)
+        if escape:
+            return self._at(
+                "unquoted-text",
+                f"'\\{escape[1]}' means nothing in double quotes",
+                "double the backslash, or write the text in single quotes",
+                column=max(self.mark.column - 1, 0),
+            )
+        if "end of stream" in self.problem or "document separator" in self.problem:
+            line, column = self.context_mark.line, self.context_mark.column
+            quote = self._line(line)[column : column + 1]
+            return self._at(
+                "unquoted-text",
+                f"the quote {quote} that opens here is never closed",
+                f"close it, or, where it is part of the text, write the text in {_other(quote)} quotes",
+                line=line,
+                column=column,
+            )
+        return None
+
+    def _reference(self) -> Refusal | None:
+        undefined = re.match(r"found undefined alias '?(.*?)'?$", self.problem)
+        if undefined is None and not ("alias" in self.context or "anchor" in self.context):
+            return None
+        mark = self.context_mark if undefined is None and self.context_mark else self.mark
+        sign = self._line(mark.line)[mark.column : mark.column + 1]
+        what = f"refers to '&{undefined[1]}', which does not exist" if undefined else "is no name"
+        return self._at(
+            "unquoted-text",
+            f"YAML takes '{sign}' at the beginning of a text for a reference; this one {what}",
+            "write the text in quotes",
+            line=mark.line,
+            column=mark.column,
+        )
+
+    def _colon(self) -> Refusal | None:
+        if "mapping values are not allowed" not in self.problem:
+            return None
+        line, column = self._line(self.mark.line), self.mark.column
+        before = line[:column]
+        if re.search(r"[^\s:'\"][ \t]*:[ \t]+\S", before) or before.lstrip().startswith("- "):
+            value = re.search(r":[ \t]+(\S.*)", before)
+            written = line[value.start(1) :].strip() if value else ""
+            if re.match(r"(string|float|path|uri|int|str|bool)\b", written):
+                pieces = re.sub(r"^(\w+)[\s,]*", r"type: \1, ", written)
+                hint = f"write '{{{pieces}}}'"
+            elif re.match(rf"({_KEYS}):", written):
+                hint = f"write '{{{written}}}', or the key on a line of its own, indented deeper"
+            else:
+                hint = "write the text in quotes"
+            return self._at("unquoted-text", "a second ': ' on the line makes the text a mapping", hint)
+        return self._at(
+            "bad-indentation",
+            "the line is indented below one that has a value already",
+            "indent it like its neighbours, or remove the value above it",
+            column=len(line) - len(line.lstrip()),
+        )
+
+    def _block_header(self) -> Refusal | None:
+        if "block scalar" not in self.context:
+            return None
+        line = self._line(self.mark.line)
+        sign = next((char for char in reversed(line[: self.mark.column]) if char in "|>"), ">")
+        if line[self.mark.column :].startswith("#"):
+            return self._at(
+                "unquoted-text", f"a comment behind '{sign}' needs a blank before it", "add a blank"
+            )
+        return self._at(
+            "unquoted-text",
+            f"the text after '{sign}' has to begin on the next line",
+            f"begin a new line after '{sign}', indented deeper than the key",
+        )
+
+    def _flow(self) -> Refusal | None:
+        if "flow" not in self.context:
+            return None
+        opened = self.context_mark or self.mark
+        bracket = self._line(opened.line)[opened.column : opened.column + 1]
+        if bracket not in ("{", "["):
+            return None
+        closing = "}" if bracket == "{" else "]"
+        here = self._line(self.mark.line)[self.mark.column : self.mark.column + 1]
+        if self.mark.line == opened.line and here == ":":
+            line = self._line(self.mark.line)
+            word = re.search(r"(;?[ \t]+)([\w-]+)$", line[: self.mark.column])
+            if word:
+                return self._at(
+                    "broken-key",
+                    f"there is no comma before '{word[2]}'",
+                    f"write ', {word[2]}: …'",
+                    column=word.start(2),
+                    fix=(Edit(self.mark.line + 1, word.start() + 1, len(word[1]), ", "),),
+                )
+        if self.mark.line == opened.line and here == "{":
+            return self._at(
+                "unquoted-text",
+                "a brace begins another mapping here",
+                "write the text that holds the brace in quotes",
+            )
+        return self._at(
+            "invalid-yaml",
+            f"the '{bracket}' that opens here is not closed by a '{closing}'",
+            f"close it with '{closing}' on its line, or write a text that begins with '{bracket}' in quotes",
+            line=opened.line,
+            column=opened.column,
+        )
+
+    def _indentation(self) -> Refusal | None:
+        line = self._line(self.mark.line)
+        text = line.strip()
+        if "could not find expected ':'" in self.problem:
+            mark = self.context_mark or self.mark
+            text = self._line(mark.line).strip()
+            return self._at(
+                "bad-indentation",
+                f"'{_short(text)}' has no ': ' and is no key",
+                "add the colon; or, where the line goes on with the text above it, indent it deeper than the key",
+                line=mark.line,
+                column=mark.column,
+            )
+        if "expected <block end>" not in self.problem and "expected '<document start>'" not in self.problem:
+            return None
+        before = line[: self.mark.column].rstrip()
+        if before.endswith(("}", "]", "'", '"')):
+            closing = before[-1]
+            what = "quote" if closing in "'\"" else "brace" if closing == "}" else "bracket"
+            other = f"{_other(closing)} quotes" if what == "quote" else "quotes"
+            return self._at(
+                "unquoted-text",
+                f"there is text behind the closing {what}",
+                f"write the whole value in {other}",
+            )
+        if text.startswith(("}", "]")):
+            return self._at(
+                "unquoted-text", f"this '{text[0]}' closes nothing", "remove it, or write the text in quotes"
+            )
+        return self._at(
+            "bad-indentation",
+            f"the line '{_short(text)}' is indented unlike those that it belongs to",
+            "indent all keys of one mapping alike" + self._where(),
+            column=len(line) - len(line.lstrip()),
+        )
+
+    def _where(self) -> str:
+        mark = self.context_mark
+        if mark is None or "mapping" not in self.context or mark.line == self.mark.line:
+            return ""
+        key = self._line(mark.line)[mark.column :].split(":")[0].strip()
+        return f": '{_short(key)}' on line {mark.line + 1} begins in column {mark.column + 1}"
+
+
+def _indentation_of(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def _rest(line: str, start: int) -> str:
+    return _short(re.split(r"[,}#]", line[start:])[0].strip())
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
+
+
+def _other(quote: str) -> str:
+    return "single" if quote == '"' else "double"

@@ -1,0 +1,126 @@
+"""Mends what has exactly one meaning, and leaves every other character of a file as it is.
+
+Pure: it works on the content of a file. Each repair is checked by reading the result: one that does not remove its
+problem, or that makes an error of its own, is not made.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from dioptra_cli.errors import Edit, Level, Problem
+from dioptra_cli.validation.validate import Checked
+
+_ROUNDS = 20
+"""A repair may bring further slips to light, above all one that makes a file readable; this many times."""
+
+_LINE_END = re.compile(r"\r\n|\r|\n")
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """A file after the repairs.
+
+    Attributes:
+        content: Its content.
+        fixed: The problems that are gone.
+        left: What is still wrong with it.
+    """
+
+    content: bytes
+    fixed: tuple[Problem, ...]
+    left: Checked
+
+
+def repair(content: bytes, check: Callable[[bytes], Checked]) -> Repaired:
+    """Mend what can be mended.
+
+    Args:
+        content: The content of a file.
+        check: Returns what is wrong with a content.
+    """
+    fixed: list[Problem] = []
+    before = check(content)
+    hopeless: set[tuple[str, str]] = set()
+    for _ in range(_ROUNDS):
+        open_ones = [p for p in before.problems if p.fix and (p.name, p.message) not in hopeless]
+        chosen = _compatible(open_ones)
+        if not chosen:
+            break
+        for attempt in (chosen, *([p] for p in chosen if len(chosen) > 1)):
+            mended = apply(content, [edit for problem in attempt for edit in problem.fix])
+            after = check(mended)
+            if _is_better(before, after, attempt):
+                content, before = mended, after
+                fixed += attempt
+                break
+        else:
+            hopeless.update((p.name, p.message) for p in chosen)
+    return Repaired(content, tuple(fixed), before)
+
+
+def apply(content: bytes, edits: Iterable[Edit]) -> bytes:
+    """Return `content`, which is UTF-8, with `edits` made. Line ends and a byte order mark stay as they are."""
+    text = content.decode("utf-8")
+    mark = "\ufeff" if text.startswith("\ufeff") else ""
+    text = text[len(mark) :]
+    starts = [0, *(match.end() for match in _LINE_END.finditer(text))]
+    for edit in sorted(edits, key=lambda e: (e.line, e.column), reverse=True):
+        start = starts[edit.line - 1] + edit.column - 1
+        text = text[:start] + edit.text + text[start + edit.length :]
+    return (mark + text).encode("utf-8")
+
+
+def difference(path: str, before: bytes, after: bytes) -> str:
+    """Return a unified diff of two contents of a file."""
+    import difflib  # only where a difference is shown
+
+    old, new = (content.decode("utf-8-sig").splitlines(keepends=True) for content in (before, after))
+    lines = difflib.unified_diff(old, new, f"a/{path.lstrip('/')}", f"b/{path.lstrip('/')}")
+    return "".join(
+        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
+    )
+
+
+def _compatible(problems: Sequence[Problem]) -> list[Problem]:
+    """Return those problems whose edits do not touch each other, the first ones first."""
+    chosen = []
+    taken: list[Edit] = []
+    for problem in problems:
+        if not any(_overlap(edit, other) for edit in problem.fix for other in taken):
+            chosen.append(problem)
+            taken.extend(problem.fix)
+    return chosen
+
+
+def _overlap(one: Edit, other: Edit) -> bool:
+    return (
+        one.line == other.line
+        and one.column <= other.column + other.length
+        and other.column <= one.column + one.length
+    )
+
+
+def _is_better(before: Checked, after: Checked, attempt: Sequence[Problem]) -> bool:
+    """Return whether a repair did what it promised: its problems are gone, and no error has come instead."""
+    if not before.readable:  # what else is wrong could not be seen before
+        return after.readable or _first_error(after) > _first_error(before)
+    old, new = (Counter(p.name for p in checked.problems) for checked in (before, after))
+    promised = Counter(p.name for p in attempt)
+    if any(new[name] > old[name] - count for name, count in promised.items()):
+        return False
+    old_errors, new_errors = (
+        Counter(p.name for p in checked.problems if p.level is Level.ERROR) for checked in (before, after)
+    )
+    return after.readable and not new_errors - old_errors
+
+
+def _first_error(checked: Checked) -> tuple[int, int]:
+    return min(
+        (p.location.line or 0, p.location.column or 0)
+        for p in checked.problems
+        if p.level is Level.ERROR and p.location
+    )

@@ -1,0 +1,170 @@
+"""Everything that is wrong with one MLproject file, and which files a command line means.
+
+Reads files, runs none of what they say, and changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from dioptra_cli.errors import Level, Problem, UsageError, did_you_mean
+from dioptra_cli.mlproject import catalogue, checks, loader
+from dioptra_cli.mlproject.model import Loaded, Project
+from dioptra_cli.parameters.resolve import check_declarations
+
+STANDARD_INPUT = "-"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which checks count.
+
+    Attributes:
+        names: The names of the checks that are reported.
+    """
+
+    names: frozenset[str]
+
+    def keeps(self, problem: Problem) -> bool:
+        """Return whether a problem is to be reported."""
+        return problem.name in self.names
+
+
+EVERY_CHECK = Selection(frozenset(catalogue.BY_NAME))
+
+
+def choose(select: Iterable[str], ignore: Iterable[str]) -> Selection:
+    """Return the checks that `--select` and `--ignore` leave.
+
+    Args:
+        select: Codes, beginnings of codes or names; all checks where there are none.
+        ignore: The same, of checks to leave out; wins over `select`.
+
+    Raises:
+        UsageError: Some mean no check.
+    """
+    chosen = {option: list(texts) for option, texts in (("--select", select), ("--ignore", ignore))}
+    wrong = [
+        Problem(
+            "no-such-check",
+            f"{option}: there is no check '{text}'",
+            hint=did_you_mean(text, [*catalogue.BY_CODE, *catalogue.BY_NAME])
+            or "`dioptra validate --explain all` lists them",
+        )
+        for option, texts in chosen.items()
+        for text in texts
+        if not catalogue.matching(text)
+    ]
+    if wrong:
+        raise UsageError(wrong)
+    selected, ignored = (frozenset[str]().union(*map(catalogue.matching, texts)) for texts in chosen.values())
+    return Selection((selected or EVERY_CHECK.names) - ignored)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What was found in one file.
+
+    Attributes:
+        path: The file, as messages show it.
+        problems: What is wrong with it, in the order of its lines.
+        text: The text of the file; empty where it could not be read.
+        readable: Whether its YAML could be read, so that all of it was looked at.
+    """
+
+    path: str
+    problems: tuple[Problem, ...]
+    text: str = field(default="", repr=False)
+    readable: bool = False
+
+
+@dataclass
+class Checker:
+    """Checks files, one after the other.
+
+    Attributes:
+        selection: Which checks count. What makes MLflow refuse a file is reported in any case: it cannot run.
+        scripts: What has been read of scripts, which several entry points may call.
+    """
+
+    selection: Selection = EVERY_CHECK
+    scripts: dict[Any, Any] = field(default_factory=dict)
+
+    def check(self, target: str, data: bytes | None = None) -> Checked:
+        """Return everything that is wrong with a file or a project directory.
+
+        Args:
+            target: The file or directory.
+            data: The content of the file, where it is not to be read.
+        """
+        try:
+            loaded = loader.load(target, data)
+        except UsageError as error:
+            return Checked(target, error.problems)
+        found = [p for p in loaded.problems if self.selection.keeps(p) or _stops(p, loaded)]
+        project = loaded.partial
+        if project is not None:
+            more = project.ignores.apply(self._beyond_structure(project))
+            found.extend(filter(self.selection.keeps, more))
+        found.sort(key=_place)
+        path = project.file if project is not None and project.file else target
+        return Checked(path, tuple(found), loaded.source, project is not None)
+
+    def _beyond_structure(self, project: Project) -> Iterator[Problem]:
+        """Yield what is wrong with the commands and the parameters."""
+        for entry_point in project.entry_points.values():
+            yield from checks.check_entry_point(entry_point)
+        yield from check_declarations(project)
+
+
+def find_targets(arguments: Iterable[str]) -> Iterator[str]:
+    """Yield the files and projects that the arguments of a call mean, as they are found.
+
+    A directory with an MLproject file is that project; any other directory stands for all MLproject files below it
+    (also those named `*.MLproject`), hidden directories aside. What does not exist comes back as it is.
+    """
+    for argument in arguments:
+        if not os.path.isdir(argument) or _own_file(argument):
+            yield argument
+            continue
+        found = False
+        for path in _below(argument):
+            found = True
+            yield path
+        if not found:
+            yield argument
+
+
+def _own_file(directory: str) -> bool:
+    try:
+        return loader.find_file(directory) is not None
+    except OSError:
+        return True  # let reading say what is wrong
+
+
+def _below(directory: str) -> Iterator[str]:
+    """Yield the MLproject files below a directory, in order."""
+    suffix = f".{loader.FILE_NAME}".lower()
+    for current, directories, files in os.walk(directory):
+        directories[:] = sorted(
+            name
+            for name in directories
+            if not name.startswith(".") and not os.path.exists(os.path.join(current, name, "pyvenv.cfg"))
+        )
+        own = loader.find_file(current)
+        for name in sorted(files):
+            if name == own or name.lower().endswith(suffix):
+                yield os.path.normpath(os.path.join(current, name))
+
+
+def _stops(problem: Problem, loaded: Loaded) -> bool:
+    """Return whether a problem is, or may be, what MLflow refuses the file for."""
+    return loaded.project is None and problem.level is Level.ERROR
+
+
+def _place(problem: Problem) -> tuple[int, int]:
+    location = problem.location
+    return (location.line or 0, location.column or 0) if location else (0, 0)
