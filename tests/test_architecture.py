@@ -23,7 +23,8 @@ ALLOWED = {
     "flows": ("errors",),
     "execution": ("errors", "mlproject", "parameters", "flows"),
     "scaffold": ("errors", "mlproject", "parameters"),
-    "cli": ("errors", "mlproject", "parameters", "tracking", "flows", "execution", "scaffold"),
+    "validation": ("errors", "mlproject", "parameters", "execution"),
+    "cli": ("errors", "mlproject", "parameters", "tracking", "flows", "execution", "scaffold", "validation"),
 }
 EXCEPTIONS = {
     ("execution/runner.py", "tracking.protocol")

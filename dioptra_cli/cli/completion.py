@@ -1,33 +1,47 @@
-"""Shell completion of projects, entry points and parameter names. Silent: a broken project completes nothing."""
+"""What shells may complete: projects, entry points, parameters, checks. Silent: a broken project completes nothing.
+
+Each function is click's hook for one option or argument. How a shell asks and is answered is `complete`'s business.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable
 
 import click
 from click.shell_completion import CompletionItem
 
 from dioptra_cli.errors import DioptraError
 from dioptra_cli.mlproject import loader
-from dioptra_cli.mlproject.model import EntryPoint, Project
+from dioptra_cli.mlproject.catalogue import CHECKS, GROUPS
+from dioptra_cli.mlproject.model import EntryPoint, Parameter, Project
+from dioptra_cli.mlproject.selection import DEFAULT_NAME
+
+_LARGEST_FILE = 200_000
+"""Bytes of an MLproject file that are still read while somebody waits for a key to answer."""
 
 
 def projects(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete a project: directories, and MLproject files."""
     del ctx, param
+    return paths(incomplete, lambda name: name.lower() == loader.FILE_NAME.lower())
+
+
+def paths(incomplete: str, wanted: Callable[[str], bool] | None = None) -> list[CompletionItem]:
+    """Complete a path: directories, with a `/` behind them, and files, those whose name is `wanted`."""
     directory, partial = os.path.split(incomplete)
     try:
-        names = sorted(os.listdir(directory or "."))
+        with os.scandir(_expanded(directory) or ".") as entries:
+            found = sorted((entry.name, entry.is_dir()) for entry in entries)
     except OSError:
         return []
-    found = []
-    for name in names:
-        path = os.path.join(directory, name)
-        if not name.startswith(partial) or (name.startswith(".") and not partial.startswith(".")):
-            continue
-        if os.path.isdir(path) or name.lower() == loader.FILE_NAME.lower():
-            found.append(CompletionItem(path, type="dir" if os.path.isdir(path) else "plain"))
-    return found
+    return [
+        CompletionItem(os.path.join(directory, name, *([""] * is_dir)), type="dir" if is_dir else "plain")
+        for name, is_dir in found
+        if name.startswith(partial)
+        and (partial.startswith(".") or not name.startswith("."))
+        and (is_dir or wanted is None or wanted(name))
+    ]
 
 
 def entry_points(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -44,26 +58,61 @@ def entry_points(ctx: click.Context, param: click.Parameter, incomplete: str) ->
 
 
 def parameters(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete `NAME=` for the parameters of the entry point, and `NAME=CHOICE` where there are choices."""
-    del param
+    """Complete `NAME=` for parameters that have no value yet, required ones first, and their values behind it."""
     entry_point = _entry_point(ctx)
     if entry_point is None:
         return []
-    name, equals, _ = incomplete.partition("=")
+    name, equals, value = incomplete.partition("=")
     if equals:
         parameter = entry_point.parameters.get(name)
-        choices = parameter.choices if parameter else ()
-        return [CompletionItem(f"{name}={c}") for c in choices if f"{name}={c}".startswith(incomplete)]
+        found = [] if parameter is None else _values(parameter, value)
+        return [CompletionItem(f"{name}={item.value}", type=item.type) for item in found]
+    given = {text.partition("=")[0] for text in ctx.params.get(param.name or "") or ()}
     return [
-        CompletionItem(f"{parameter.name}=", help=parameter.description or parameter.type)
-        for parameter in entry_point.parameters.values()
-        if parameter.name.startswith(incomplete)
+        CompletionItem(f"{parameter.name}=", help=_about(parameter))
+        for parameter in sorted(entry_point.parameters.values(), key=lambda p: not p.required)
+        if parameter.name.startswith(name) and parameter.name not in given and "=" not in parameter.name
     ]
 
 
+def checks(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the code of a check or of a group, or a check's name; the last one of several behind commas."""
+    del ctx
+    before, comma, last = incomplete.rpartition(",")
+    known: Iterable[tuple[str, str]]
+    if last[:1].islower():
+        known = ((check.name, check.summary) for check in CHECKS)
+    else:
+        groups = () if param.name == "explain" else tuple(GROUPS.items())
+        known = (*groups, *((check.code, check.summary) for check in CHECKS))
+    return [
+        CompletionItem(before + comma + text, help=about) for text, about in known if text.startswith(last)
+    ]
+
+
+def _values(parameter: Parameter, incomplete: str) -> list[CompletionItem]:
+    choices = parameter.choices
+    if not choices and parameter.type in ("bool", "boolean"):
+        choices = ("true", "false")
+    if not choices and parameter.type in ("path", "uri"):
+        return paths(incomplete)
+    return [CompletionItem(choice) for choice in choices if choice.startswith(incomplete)]
+
+
+def _about(parameter: Parameter) -> str:
+    kind = "required" if parameter.default is None else f"default {parameter.default or repr('')}"
+    about = f"{parameter.type}, {kind}"
+    return f"{parameter.description} ({about})" if parameter.description else about
+
+
 def _project(ctx: click.Context) -> Project | None:
+    target = _expanded(ctx.params.get("project") or ".")
     try:
-        return loader.load(ctx.params.get("project") or ".").project
+        file = os.path.join(target, loader.find_file(target) or "") if os.path.isdir(target) else target
+        # What is no file, such as a named pipe, might never come to an end.
+        if not os.path.isfile(file) or os.path.getsize(file) > _LARGEST_FILE:
+            return None
+        return loader.load(target).project
     except (DioptraError, OSError):
         return None
 
@@ -73,19 +122,12 @@ def _entry_point(ctx: click.Context) -> EntryPoint | None:
     if project is None:
         return None
     entry_points = project.entry_points
-    name = ctx.params.get("entry_point") or ("main" if "main" in entry_points else None)
+    name = ctx.params.get("entry_point") or (DEFAULT_NAME if DEFAULT_NAME in entry_points else None)
     if name is None and len(entry_points) == 1:
         return next(iter(entry_points.values()))
     return entry_points.get(name) if name is not None else None
 
 
-def checks(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete the code of a check."""
-    del ctx, param
-    from dioptra_cli.mlproject import catalogue
-
-    return [
-        CompletionItem(check.code, help=check.summary)
-        for check in catalogue.CHECKS
-        if check.code.startswith(incomplete.upper())
-    ]
+def _expanded(path: str) -> str:
+    """Return the path that the shell would make of what was typed; one that exists as it stands is that one."""
+    return path if os.path.lexists(path) else os.path.expanduser(os.path.expandvars(path))

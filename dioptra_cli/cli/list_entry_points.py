@@ -32,17 +32,23 @@ def command(project: str, entry_point: str | None, as_json: bool) -> None:
     PROJECT is a directory with an MLproject file, or the file itself.
     """
     loaded, problems = loader.require(project)
-    chosen = (
+    if entry_point is not None and not as_json:
+        from dioptra_cli.cli import entry_point_help
+
+        chosen = require_declared(loaded, entry_point)
+        entry_point_help.show(loaded, chosen, problems, entry_point_help.run_call(project, entry_point))
+        return
+    shown = (
         list(loaded.entry_points.values()) if entry_point is None else [require_declared(loaded, entry_point)]
     )
     output.problems((p for p in problems if p.level is Level.ERROR), sys.stderr)
     if as_json:
-        click.echo(json.dumps(_as_json(loaded, chosen), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(_as_json(loaded, shown), indent=2, ensure_ascii=False))
     else:
-        show(chosen)
+        _show(shown)
 
 
-def show(entry_points: list[EntryPoint]) -> None:
+def _show(entry_points: list[EntryPoint]) -> None:
     """Print entry points and their parameters as tables on standard output."""
     width = output.terminal_width()
     for position, entry_point in enumerate(entry_points):

@@ -6,7 +6,6 @@ no more memory than one.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -37,6 +36,8 @@ def as_json(files: Iterable[Checked]) -> Iterator[str]:
 
 def sarif(files: Iterable[Checked]) -> Iterator[str]:
     """SARIF 2.1.0, which code hosts show beside the lines."""
+    import json
+
     rules = [
         {
             "id": check.code,
@@ -71,6 +72,8 @@ FORMS: Mapping[str, Form] = {"text": text, "json": as_json, "sarif": sarif, "git
 
 def _array(beginning: str, items: Iterable[dict[str, Any]], end: str) -> Iterator[str]:
     """Yield a JSON array, item by item."""
+    import json  # text needs none of it
+
     separator = ""
     yield beginning
     for item in items:

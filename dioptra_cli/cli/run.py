@@ -1,37 +1,22 @@
-"""`dioptra run`: load, check, resolve, plan, download, run, report."""
+"""`dioptra run`: its options. What they mean is `running`'s business.
+
+That is imported only to run: to complete these options and to show the help of an entry point takes half as long
+without what it needs.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import json
 import math
-import os
-import shlex
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from dioptra_cli.cli import completion, job, list_entry_points, output
-from dioptra_cli.cli.options import job_options, name_value_pairs, project_argument
-from dioptra_cli.errors import ExitCode, Problem
-from dioptra_cli.execution import directories, environment
-from dioptra_cli.execution.environment import JobSettings
-from dioptra_cli.execution.plan import Plan, make_plan
-from dioptra_cli.execution.process import Footer, interruptible
-from dioptra_cli.execution.revision import Revision, unpack
-from dioptra_cli.execution.runner import Job, Result, execute
-from dioptra_cli.execution.source import read_source
+from dioptra_cli.cli import completion
+from dioptra_cli.cli.options import job_options, project_argument
+from dioptra_cli.errors import ExitCode
 from dioptra_cli.mlproject import loader
 from dioptra_cli.mlproject.selection import select
-from dioptra_cli.parameters.resolve import Given, Origin, Value
-from dioptra_cli.tracking import open_tracker, uris
-from dioptra_cli.tracking.protocol import RunRequest, Tracker
-
-if TYPE_CHECKING:
-    from dioptra_cli.flows.report import FlowReport
 
 
 def _finite(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
@@ -92,282 +77,31 @@ def _finite(ctx: click.Context, param: click.Parameter, value: float | None) -> 
 @click.option("--help-entry-point", is_flag=True, help="Show the parameters of the entry point, and exit.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 @click.option("--verbose", is_flag=True, help="Say more: the command, the environment, the downloads.")
-def command(**options: Any) -> int:
+def command(help_entry_point: bool, **options: Any) -> int:
     """Run one entry point of PROJECT under an MLflow run.
 
     PROJECT is a directory with an MLproject file, or the file itself. Everything is checked before anything is
     created or started. The exit code is the command's own; 2 says that the call is wrong, 124 that the time was
     up, 125 that dioptra could not do its part.
     """
-    return _run(_Options(**options))
+    if help_entry_point:
+        return _show_help(options["project"], options["entry_point"], options["version"])
+    from dioptra_cli.cli import running
+
+    return running.run(running.Options(**options))
 
 
-@dataclass(frozen=True)
-class _Options(job.JobOptions):
-    """What was asked for on the command line; the fields are click's names of the options above."""
+def _show_help(project: str, entry_point: str | None, version: str | None) -> int:
+    """Show what the entry point takes; `version` is the git commit to look at instead of the files as they are."""
+    from dioptra_cli.cli import entry_point_help
 
-    project: str
-    entry_point: str | None
-    parameters: tuple[str, ...]
-    params_file: str | None
-    version: str | None
-    experiment_name: str | None
-    experiment_id: str | None
-    run_name: str | None
-    run_id: str | None
-    parent_run_id: str | None
-    tags: tuple[str, ...]
-    timeout: float | None
-    dry_run: bool
-    as_json: bool
-    help_entry_point: bool
-    quiet: bool
-    verbose: bool
+    directory = project
+    if version is not None:
+        from dioptra_cli.cli import running
 
-
-def _run(options: _Options) -> int:
-    caller, base = os.getcwd(), environment.snapshot()
-    tracking_uri = options.tracking_uri or base.get(environment.TRACKING_URI)
-    with contextlib.ExitStack() as in_use:
-        with interruptible():
-            revision = _revision(options)
-            project, found = loader.require(revision.directory if revision else options.project)
-            selected = select(project, options.entry_point, python=sys.executable)
-            if options.help_entry_point:
-                list_entry_points.show([selected.entry_point])
-                return ExitCode.OK
-            values, malformed = _values(options)
-            request, more = _request(options, base)
-            plan = make_plan(
-                project, selected, values, caller_directory=caller, found=found, malformed=[*malformed, *more]
-            )
-            settings = job.job_settings(options, base, project.directory, caller)
-            if options.dry_run:
-                _show_plan(plan, settings, options, base)
-                return ExitCode.OK
-            if not options.quiet:
-                output.problems(plan.warnings, sys.stderr)
-                _say_environment(plan)
-            environment.prepare_this_process()
-            copies = in_use.enter_context(
-                job.downloaded(
-                    [*plan.remote, *job.remote_plugins(settings)],
-                    storage_directory=options.storage_dir,
-                    tracking_uri=tracking_uri,
-                    base=base,
-                    caller=caller,
-                    quiet=options.quiet,
-                )
-            )
-            plan = plan.with_downloads(copies)
-            settings = job.with_local_plugins(settings, copies)
-            tracker = open_tracker(
-                tracking_uri,
-                environ=base,
-                directory=caller,
-                lock_directory=directories.locks(),
-                on_new_store=None if options.quiet else _say_new_store,
-            )
-            source = revision.source if revision else read_source(project.directory)
-        result = execute(
-            Job(
-                plan,
-                request,
-                settings,
-                base,
-                source,
-                keep_directory=directories.runs(),
-                timeout=options.timeout,
-                stdout_to=sys.stderr.fileno() if options.as_json else sys.stdout.fileno(),
-            ),
-            tracker,
-            _Reporter(options, plan, tracker, base),
-        )
-    _report(result, tracker.uri, options)
-    return result.exit_code
-
-
-def _revision(options: _Options) -> Revision | None:
-    if options.version is None:
-        return None
-    return unpack(loader.project_directory(options.project), options.version, directories.revisions())
-
-
-def _values(options: _Options) -> tuple[dict[str, Given], list[Problem]]:
-    """Return the values of `--params-file` and `-P`, which wins, and what is wrong with them."""
-    values: dict[str, Given] = {}
-    problems: list[Problem] = []
-    if options.params_file is not None:
-        from_file, found = loader.load_values(options.params_file)
-        problems.extend(found)
-        for name, (text, location) in from_file.items():
-            values[name] = Given(text, Origin.FILE, location)
-    given, malformed = name_value_pairs("-P", options.parameters)
-    values.update({name: Given(text) for name, text in given.items()})
-    return values, problems + malformed
-
-
-def _request(options: _Options, base: Mapping[str, str]) -> tuple[RunRequest, list[Problem]]:
-    """Return the run that is asked for: options first, then MLflow's variables."""
-    tags, problems = name_value_pairs("--tag", options.tags)
-    exclusive = {
-        "--experiment-name": options.experiment_name,
-        "--experiment-id": options.experiment_id,
-        "--run-id": options.run_id,
-    }
-    chosen = [f"{option} {value}" for option, value in exclusive.items() if value is not None]
-    if len(chosen) > 1:
-        problems.append(
-            Problem(
-                "exclusive-options", f"{' and '.join(chosen)} exclude each other", hint="give one of them"
-            )
-        )
-    name, identity = options.experiment_name, options.experiment_id
-    if not chosen:
-        name = base.get(environment.EXPERIMENT_NAME) or None
-        identity = None if name else base.get(environment.EXPERIMENT_ID) or None
-    request = RunRequest(
-        experiment_name=name,
-        experiment_id=identity,
-        run_id=options.run_id,
-        parent_run_id=options.parent_run_id,
-        run_name=options.run_name,
-        tags=tags,
-    )
-    return request, problems
-
-
-def _say_environment(plan: Plan) -> None:
-    wanted = plan.project.environment
-    if wanted is not None:
-        output.note(
-            f"the project asks for {wanted.kind} '{wanted.reference}'; it runs in the current environment instead"
-        )
-
-
-def _say_new_store(file: str) -> None:
-    output.note(f"making a new store: {file}")
-
-
-def _show_plan(plan: Plan, settings: JobSettings, options: _Options, base: Mapping[str, str]) -> None:
-    """Print what would run, on standard output."""
-    tracking_uri = options.tracking_uri or base.get(environment.TRACKING_URI)
-    added = environment.additions(base, settings, tracking_uri=tracking_uri)
-    if options.as_json:
-        click.echo(json.dumps(_plan_as_json(plan, added), indent=2, ensure_ascii=False))
-        return
-    output.problems(plan.warnings, sys.stderr)
-    _say_environment(plan)
-    heading = f"{click.style(plan.entry_point.name, fg='green', bold=True)} in {plan.project.directory}"
-    output.say(heading, sys.stdout)
-    if plan.values:
-        rows = [(v.name, v.type, v.origin.value, _shown_value(v)) for v in plan.values]
-        for line in output.table(("PARAMETER", "TYPE", "FROM", "VALUE"), rows, output.terminal_width() - 2):
-            output.say(f"  {line}", sys.stdout)
-    output.say(click.style("command", bold=True), sys.stdout)
-    for line in plan.command.rstrip().split("\n"):
-        output.say(f"  {line}", sys.stdout)
-    output.say(click.style("environment", bold=True), sys.stdout)
-    for name, value in added.items():
-        output.say(f"  {name}={shlex.quote(value)}", sys.stdout)
-    output.say(f"  and {', '.join(_RUN_VARIABLES)} of the run", sys.stdout)
-
-
-_RUN_VARIABLES = (environment.TRACKING_URI, environment.RUN_ID, environment.EXPERIMENT_ID)
-
-
-def _shown_value(value: Value) -> str:
-    if value.remote:
-        return f"{value.text} (downloaded first)"
-    return value.text if value.text == value.given else f"{value.given} -> {value.text}"
-
-
-def _plan_as_json(plan: Plan, added: Mapping[str, str]) -> dict[str, Any]:
-    return {
-        "project": plan.project.name,
-        "directory": plan.project.directory,
-        "entry_point": plan.entry_point.name,
-        "parameters": [
-            {
-                "name": v.name,
-                "type": v.type,
-                "value": v.given,
-                "resolved": v.text,
-                "source": v.origin.value,
-                "declared": v.declared,
-                "remote": v.remote,
-            }
-            for v in plan.values
-        ],
-        "command": plan.command,
-        "environment": dict(added),
-    }
-
-
-class _Reporter:
-    """Passes on what the runner says, as far as the user wants to hear it."""
-
-    def __init__(self, options: _Options, plan: Plan, tracker: Tracker, base: Mapping[str, str]) -> None:
-        self._quiet = options.quiet
-        # With --json, standard output is for a program; and a terminal without a name obeys no sequences.
-        self._live = not (options.quiet or options.as_json) and base.get("TERM", "") not in ("", "dumb")
-        if options.verbose:
-            self.note(f"tracking at {uris.shown(tracker.uri)}")
-            self.note(f"$ {plan.command.rstrip()}")
-
-    def note(self, text: str) -> None:
-        if not self._quiet:
-            output.note(text)
-
-    def warning(self, text: str) -> None:
-        output.warning(text)
-
-    def footer(self, flow_events: str) -> Footer | None:
-        if not (self._live and sys.stderr.isatty()):
-            return None
-        from dioptra_cli.cli import flow_display
-        from dioptra_cli.flows.report import FlowEvents
-
-        poll = FlowEvents(flow_events).poll
-        return flow_display.FlowList(poll, encoding=sys.stderr.encoding, colors=output.colored(sys.stderr))
-
-
-def _report_flows(flows: Sequence[FlowReport], exit_code: int) -> None:
-    if flows:
-        from dioptra_cli.cli import flow_display
-
-        for line in flow_display.conclusion(flows, sys.stderr.encoding):
-            output.note(line)
-        if exit_code == 0:
-            for line in flow_display.contradictions(flows):
-                output.warning(line)
-
-
-def _report(result: Result, tracking_uri: str, options: _Options) -> None:
-    """Say what became of the run; with `--json`, print it."""
-    if not options.quiet:
-        _report_flows(result.flows, result.exit_code)
-        place = f"run {result.run.run_id} {result.status.value}"
-        output.note(f"{result.end} after {result.seconds:.1f} s · {place}")
-        if sys.stderr.isatty() and uris.is_local(tracking_uri):
-            output.note(f"to look at it: mlflow ui --backend-store-uri {shlex.quote(tracking_uri)}")
-    if result.kept is not None:
-        output.warning(f"what could not be recorded is kept in {result.kept}")
-    if options.as_json:
-        record = {
-            "run_id": result.run.run_id,
-            "run_name": result.run.run_name,
-            "experiment_id": result.run.experiment_id,
-            "status": result.status.value,
-            "exit_code": result.exit_code,
-            "end": result.end,
-            "seconds": round(result.seconds, 3),
-            "artifact_uri": result.run.artifact_uri,
-            "tracking_uri": uris.shown(tracking_uri),
-            "recorded": result.recorded,
-            "flows": [
-                {"name": flow.name, "state": flow.state, "tasks": len(flow.work), "seconds": flow.seconds}
-                for flow in result.flows
-            ],
-        }
-        click.echo(json.dumps(record, ensure_ascii=False))
+        directory = running.revision(project, version).directory
+    loaded, found = loader.require(directory)
+    chosen = select(loaded, entry_point, python=sys.executable).entry_point
+    call = entry_point_help.run_call(project, chosen.name, version=version)
+    entry_point_help.show(loaded, chosen, found, call)
+    return ExitCode.OK

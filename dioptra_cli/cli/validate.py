@@ -19,6 +19,8 @@ from dioptra_cli.validation.validate import STANDARD_INPUT, Checked, Checker, ch
 if TYPE_CHECKING:
     from dioptra_cli.validation.fixes import Repaired
 
+_USAGE = ("no-such-project", "not-a-project")
+
 
 def _codes(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
     """Split the values of an option at commas."""
@@ -102,16 +104,28 @@ def command(
         output.note(f"mended {_amount(totals.fixed, 'problem')} in {_amount(totals.mended, 'file')}")
     if form == "text":
         output.say(reports.summary(totals.levels, totals.files, totals.fixable))
+    if totals.misused:
+        return ExitCode.USAGE
     failed = totals.levels[Level.ERROR] or (strict and totals.levels[Level.WARNING])
     return ExitCode.INVALID if failed else ExitCode.OK
 
 
 class _Totals:
-    """What all files come to: problems by level, files, and how many problems are or can be mended."""
+    """What all files come to.
+
+    Attributes:
+        levels: How many problems there are of each level.
+        files: How many files were looked at.
+        fixable: How many problems could be mended.
+        fixed: How many have been.
+        mended: In how many files.
+        misused: Whether an argument is no file or project at all.
+    """
 
     def __init__(self) -> None:
         self.levels: Counter[Level] = Counter()
         self.files = self.fixable = self.fixed = self.mended = 0
+        self.misused = False
 
     def count(self, files: Iterable[Checked]) -> Iterator[Checked]:
         """Pass the files on, and count what is wrong with them."""
@@ -120,6 +134,7 @@ class _Totals:
             for problem in checked.problems:
                 self.levels[problem.level] += 1
                 self.fixable += bool(problem.fix)
+                self.misused = self.misused or problem.name in _USAGE
             yield checked
 
 

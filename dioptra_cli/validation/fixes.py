@@ -44,6 +44,7 @@ def repair(content: bytes, check: Callable[[bytes], Checked]) -> Repaired:
     """
     fixed: list[Problem] = []
     before = check(content)
+    unmended = Repaired(content, (), before)
     hopeless: set[tuple[str, str]] = set()
     for _ in range(_ROUNDS):
         open_ones = [p for p in before.problems if p.fix and (p.name, p.message) not in hopeless]
@@ -59,7 +60,8 @@ def repair(content: bytes, check: Callable[[bytes], Checked]) -> Repaired:
                 break
         else:
             hopeless.update((p.name, p.message) for p in chosen)
-    return Repaired(content, tuple(fixed), before)
+    # Whether repairs of broken YAML were right shows only once the file can be read.
+    return Repaired(content, tuple(fixed), before) if before.readable else unmended
 
 
 def apply(content: bytes, edits: Iterable[Edit]) -> bytes:
@@ -107,7 +109,7 @@ def _overlap(one: Edit, other: Edit) -> bool:
 def _is_better(before: Checked, after: Checked, attempt: Sequence[Problem]) -> bool:
     """Return whether a repair did what it promised: its problems are gone, and no error has come instead."""
     if not before.readable:  # what else is wrong could not be seen before
-        return after.readable or _first_error(after) > _first_error(before)
+        return not {(p.name, p.message) for p in attempt} & {(p.name, p.message) for p in after.problems}
     old, new = (Counter(p.name for p in checked.problems) for checked in (before, after))
     promised = Counter(p.name for p in attempt)
     if any(new[name] > old[name] - count for name, count in promised.items()):
@@ -116,11 +118,3 @@ def _is_better(before: Checked, after: Checked, attempt: Sequence[Problem]) -> b
         Counter(p.name for p in checked.problems if p.level is Level.ERROR) for checked in (before, after)
     )
     return after.readable and not new_errors - old_errors
-
-
-def _first_error(checked: Checked) -> tuple[int, int]:
-    return min(
-        (p.location.line or 0, p.location.column or 0)
-        for p in checked.problems
-        if p.level is Level.ERROR and p.location
-    )

@@ -52,53 +52,6 @@ def test_an_unknown_command_is_a_usage_error_with_a_near_miss(dioptra: Any) -> N
     assert "did you mean 'validate'?" in called.err
 
 
-def test_validate_shows_the_place_the_line_and_a_caret(dioptra: Any, project: Any) -> None:
-    called = dioptra("validate", str(project(DEFECTIVE)), env={"NO_COLOR": "1"})
-    assert called.code == 1
-    lines = called.out.splitlines()
-    first = next(i for i, line in enumerate(lines) if "unknown-key" in line)
-    file = f"{project(DEFECTIVE)}/MLproject"
-    message = "warning unknown-key unknown key 'paramters' in the entry point 'train'"
-    assert lines[first] == f"{file}:3:5: {message}"
-    assert lines[first + 1] == "    3 |     paramters: {epochs: float}"
-    assert lines[first + 2] == "      |     ^"
-    assert lines[first + 3] == "      = did you mean 'parameters'?"
-    assert f"{file}:4:30: error undeclared-placeholder no parameter is named 'epochs'" in called.out
-    assert called.err == "1 error, 1 warning in 1 project\n"
-
-
-def test_validate_takes_many_targets_and_strict(dioptra: Any, project: Any, tmp_path: Path) -> None:
-    good, bad = project(GOOD, name="good"), project(DEFECTIVE, name="bad")
-    assert dioptra("validate", str(good)).code == 0
-    assert dioptra("validate", cwd=good).code == 0
-    assert dioptra("validate", "MLproject", cwd=good).code == 0
-    assert dioptra("validate", str(good), str(bad / "MLproject")).code == 1
-    warned = project("entry_points: {main: {command: x, typo: 1}}", name="warned")
-    assert dioptra("validate", str(warned)).code == 0
-    assert dioptra("validate", "--strict", str(warned)).code == 1
-    called = dioptra("validate", str(tmp_path / "none"), str(good))
-    assert called.code == 1
-    assert "no project directory or file" in called.out
-    assert "Traceback" not in called.err
-
-
-def test_validate_formats(dioptra: Any, project: Any) -> None:
-    directory = str(project(DEFECTIVE))
-    found = dioptra("validate", directory, "--format", "json").json
-    assert {(p["code"], p["line"], p["column"], p["level"]) for p in found} == {
-        ("unknown-key", 3, 5, "warning"),
-        ("undeclared-placeholder", 4, 30, "error"),
-    }
-    sarif = dioptra("validate", directory, "--format", "sarif").json
-    (run,) = sarif["runs"]
-    assert [r["ruleId"] for r in run["results"]] == ["unknown-key", "undeclared-placeholder"]
-    region = run["results"][1]["locations"][0]["physicalLocation"]["region"]
-    assert region == {"startLine": 4, "startColumn": 30}
-    github = dioptra("validate", directory, "--format", "github").out.splitlines()
-    assert github[0].startswith(f"::warning file={directory}/MLproject,line=3,col=5,title=unknown-key::")
-    assert dioptra("validate", str(project(GOOD, name="good")), "--format", "json").json == []
-
-
 def test_list_entry_points(dioptra: Any, project: Any) -> None:
     directory = str(project(GOOD))
     called = dioptra("list-entry-points", directory)

@@ -50,8 +50,8 @@ def test_good_templates_have_no_faults(text: str) -> None:
         ("a {x:{w}}", 2, "placeholder-format-spec", ":{w}", "{x}"),
         ("a {x:}", 2, "placeholder-format-spec", ":", "{x}"),
         ("a {:>3}", 2, "placeholder-format-spec", ":>3", "{{:>3}}"),
-        ("${V:-x}", 1, "placeholder-format-spec", ":-x", "${{V:-x}}"),
-        ("${A[0]}", 1, "placeholder-index", "[0]", "${{A[0]}}"),
+        ("${V:-x}", 1, "shell-variable-in-braces", ":-x", "${{V:-x}}"),
+        ("${A[0]}", 1, "shell-variable-in-braces", "[0]", "${{A[0]}}"),
         ("""-d '{"k": 1}'""", 4, "placeholder-format-spec", ": 1", """{{"k": 1}}"""),
         ("""-d '{"k": "{x}"}'""", 4, "placeholder-format-spec", "{x}", """{{"k": "{x}"}}"""),
         ("a\0b", 1, "nul-character", "NUL", None),
@@ -77,7 +77,6 @@ def test_all_faults_are_reported_and_good_placeholders_kept() -> None:
     ("text", "offset", "in_hint"),
     [
         ("x {epcohs}", 2, "did you mean 'epochs'?"),
-        ("x ${HOME}", 3, "${{HOME}}"),
         ("x { epochs }", 2, "{epochs}, without blanks"),
         ("awk '{print $1}'", 5, "{{print $1}}"),
         ("f() {{ }}; {  }", 11, "{{  }}"),
@@ -91,6 +90,12 @@ def test_undeclared_placeholders_come_with_a_hint(text: str, offset: int, in_hin
     (fault,) = undeclared_placeholders(parse_template(text), ["epochs", "lr"])
     assert (fault.offset, fault.name) == (offset, "undeclared-placeholder")
     assert in_hint in (fault.hint or "")
+
+
+def test_a_shell_variable_in_single_braces_is_told_from_a_placeholder() -> None:
+    (fault,) = undeclared_placeholders(parse_template("x ${HOME}"), ["epochs"])
+    assert (fault.offset, fault.name) == (3, "shell-variable-in-braces")
+    assert "${{HOME}}" in (fault.hint or "")
 
 
 def test_declared_placeholders_are_fine() -> None:
