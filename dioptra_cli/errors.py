@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, IntEnum
+from typing import NamedTuple
 
 
 class ExitCode(IntEnum):
@@ -32,8 +33,7 @@ class Level(str, Enum):
     NOTE = "note"
 
 
-@dataclass(frozen=True)
-class Location:
+class Location(NamedTuple):
     """A place in a file.
 
     Attributes:
@@ -53,8 +53,7 @@ class Location:
         return ":".join(parts)
 
 
-@dataclass(frozen=True)
-class Edit:
+class Edit(NamedTuple):
     """One change within one line of a file: `length` characters from `line` and `column` on become `text`."""
 
     line: int

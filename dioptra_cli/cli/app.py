@@ -15,7 +15,11 @@ _COMMANDS = {
     "exec": "dioptra_cli.cli.exec",
     "plugins": "dioptra_cli.cli.plugins",
     "new": "dioptra_cli.cli.new",
+    "schema": "dioptra_cli.cli.schema",
+    "completion": "dioptra_cli.cli.completion_scripts",
 }
+_HIDDEN = {"_complete": "dioptra_cli.cli.complete"}
+"""What the scripts of `completion` call: nothing for people, so it is in no list."""
 
 
 class _LazyGroup(click.Group):
@@ -25,7 +29,7 @@ class _LazyGroup(click.Group):
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        module = _COMMANDS.get(cmd_name)
+        module = (_COMMANDS | _HIDDEN).get(cmd_name)
         if module is None:
             return None
         command: click.Command = importlib.import_module(module).command

@@ -74,16 +74,20 @@ def _source_line(line: str, location: Location, level: Level, stream: TextIO) ->
     """Yield a line, cut to the terminal around the place that matters, with carets below."""
     start = (location.column or 1) - 1
     end = min(max((location.end or 0) - 1, start + 1), max(len(line), start + 1))
-    shown = "".join(
-        char if char.isprintable() or char == "\t" else "\N{REPLACEMENT CHARACTER}" for char in line
-    )
+    shown = line
+    if not line.isprintable():
+        shown = "".join(
+            char if char.isprintable() or char == "\t" else "\N{REPLACEMENT CHARACTER}" for char in line
+        )
     room = max(terminal_width() - 8, _NARROWEST) if stream.isatty() else len(shown)
-    if width_of(shown) > room:
+    if len(shown) > room or width_of(shown) > room:
         first = max(0, min(start - room // 3, len(shown) - room + 1))
         left, shown = first > 0, shown[first : first + room - 2]
         shown = ("\N{HORIZONTAL ELLIPSIS}" if left else "") + shown + "\N{HORIZONTAL ELLIPSIS}"
         start, end = start - first + left, min(end - first + left, len(shown))
-    before = "".join("\t" if char == "\t" else " " * width_of(char) for char in shown[:start])
+    before = " " * start
+    if not (shown.isascii() and shown.isprintable()):
+        before = "".join("\t" if char == "\t" else " " * width_of(char) for char in shown[:start])
     marks = "^" * max(width_of(shown[start:end]), 1)
     yield f"{location.line:5} | {shown}"
     yield f"      | {before}{click.style(marks, fg=_COLORS[level], bold=True)}"

@@ -97,6 +97,7 @@ CHECKS = (
     Check("DIO311", "unusable-parameter-name", _W, "a parameter name that no placeholder or option can hold"),
     Check("DIO312", "yaml-rewrites-value", _N, "a value that YAML writes in another form"),
     Check("DIO313", "wrong-choice", _W, "a choice that its type refuses"),
+    Check("DIO314", "none-default", _W, "None as the default of a number or a boolean"),
     Check("DIO401", "undeclared-placeholder", _E, "a placeholder without a parameter"),
     Check("DIO402", "shell-variable-in-braces", _E, "a shell variable in single braces"),
     Check("DIO403", "placeholder-attribute", _E, "a placeholder that asks for an attribute"),

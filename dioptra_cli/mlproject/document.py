@@ -18,7 +18,6 @@ from dioptra_cli.mlproject.positions import Source
 Entries = Mapping[str, tuple[Any, Any]]
 """A mapping by key: the nodes of the key and of the value."""
 
-_FAST_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TEXT = "tag:yaml.org,2002:str"
 _MERGE = "tag:yaml.org,2002:merge"
 _MAPPING = "tag:yaml.org,2002:map"
@@ -30,6 +29,24 @@ _DEEP_NESTING = 1000
 _LONG_TEXT = 1_000_000
 _LARGEST_VALUE = 10_000
 """Nodes of a value, aliases expanded: a "billion laughs" value would take all memory as text."""
+
+
+_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _FastLoader(_Base):  # type: ignore[misc]  # chosen at run time
+    """libyaml's loader, with PyYAML's rule for the tag of a plain scalar in fewer steps: it is asked for each."""
+
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
+        """Return the tag of a node that has none."""
+        if kind is yaml.ScalarNode:
+            if implicit[0]:
+                for tag, pattern in self.yaml_implicit_resolvers.get(value[:1], ()):
+                    if pattern.match(value):
+                        found: str = tag
+                        return found
+            return _TEXT
+        return _MAPPING if kind is yaml.MappingNode else _LIST
 
 
 class Rejected(Exception):
@@ -132,7 +149,7 @@ class DocumentReader:
     def _document(self) -> Any:
         """Return the root node of the document; its scalars are constructible with `self._constructor`."""
         text = self.source.text
-        fast = yaml.SafeLoader if _needs_python_parser(text) else _FAST_LOADER
+        fast = yaml.SafeLoader if _needs_python_parser(text) else _FastLoader
         try:
             return self._compose(text, fast)
         except yaml.YAMLError:
@@ -258,38 +275,37 @@ class _Survey:
         stack, visited = [root], set()
         while stack:
             node = stack.pop()
-            if isinstance(node, yaml.ScalarNode):
-                if node.tag != _TEXT:
-                    self.scalars.append(node)
-                    self.plain = self.plain and node.tag in _SINGLE_VALUES
-                continue
-            if id(node) in visited:
-                continue
-            visited.add(id(node))
-            if isinstance(node, yaml.MappingNode):
-                self.plain = self.plain and node.tag == _MAPPING
-                self._keys(node)
-                stack.extend(
-                    value
-                    for _, value in node.value
-                    if value.tag != _TEXT or not isinstance(value, yaml.ScalarNode)
-                )
-            else:
-                self.plain = self.plain and node.tag == _LIST
-                stack.extend(node.value)
+            kind = node.__class__
+            if kind is yaml.ScalarNode:
+                self._scalar(node)
+            elif id(node) not in visited:
+                visited.add(id(node))
+                if kind is yaml.SequenceNode:
+                    self.plain = self.plain and node.tag == _LIST
+                    stack.extend(node.value)
+                else:
+                    self.plain = self.plain and node.tag == _MAPPING
+                    self._mapping(node, stack)
 
-    def _keys(self, node: Any) -> None:
+    def _scalar(self, node: Any) -> None:
+        if node.tag != _TEXT:
+            self.scalars.append(node)
+            self.plain = self.plain and node.tag in _SINGLE_VALUES
+
+    def _mapping(self, node: Any, stack: list[Any]) -> None:
         keys: dict[Any, Any] = {}
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
+        for key, value in node.value:
+            if value.__class__ is not yaml.ScalarNode or value.tag != _TEXT:
+                stack.append(value)
+            if key.__class__ is not yaml.ScalarNode:
                 self.plain = False
                 continue
-            if key.tag != _TEXT:
-                self.scalars.append(key)
-                self.plain = self.plain and key.tag in _SINGLE_VALUES
-                if key.tag == _MERGE:
+            tag = key.tag
+            if tag != _TEXT:
+                self._scalar(key)
+                if tag == _MERGE:
                     continue
-            first = keys.setdefault((key.tag, key.value), key)
+            first = keys.setdefault(key.value if tag == _TEXT else (tag, key.value), key)
             if first is not key:
                 self.duplicates.append((key, first))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from dioptra_cli.errors import Location, Problem
 from dioptra_cli.mlproject.ignores import NOTHING, Ignores
@@ -21,8 +22,7 @@ Locate = Callable[[int], Location]
 """Maps an offset in a command (characters, from 0) to its place in the file."""
 
 
-@dataclass(frozen=True)
-class Parameter:
+class Parameter(NamedTuple):
     """One declared parameter of an entry point.
 
     Attributes:

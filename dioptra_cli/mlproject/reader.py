@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import yaml
@@ -34,6 +34,8 @@ PARAMETER_KEYS = ("type", "default", "description", "choices")
 
 _TYPES = (*STANDARD_TYPES, *EXTRA_TYPES)
 _NUMBER_TYPES = ("float", "double", "number", "int", "integer")
+_MOST_COMPARED = 100
+"""Names that a misspelled one is compared with: a hint is not worth more time."""
 _DEFAULT_ENVIRONMENT_FILES = (("python_env", "python_env.yaml"), ("conda_env", "conda.yaml"))
 
 
@@ -57,6 +59,8 @@ class ProjectReader(DocumentReader):
     def __init__(self, path: str, directory: str, data: bytes | None = None) -> None:
         super().__init__(path, data)
         self.directory = directory
+        self._non_portable: list[tuple[str, Location]] = []
+        self._rewritten: list[tuple[str, str, Location]] = []
 
     def read(self) -> Loaded:
         """Return what the file says, and all that is wrong with it."""
@@ -92,6 +96,8 @@ class ProjectReader(DocumentReader):
         self._unknown_keys(top, PROJECT_KEYS, "the project")
         environment = self._environment(top)
         entry_points = self._entry_points(*top["entry_points"]) if "entry_points" in top else {}
+        self._note_non_portable()
+        self._note_rewritten()
         if "databricks_spark_job" in top:
             self._databricks(top, entry_points)
         elif not entry_points and not self.refused:
@@ -101,6 +107,7 @@ class ProjectReader(DocumentReader):
                 self.source.at_mark(root.start_mark),
                 "add 'entry_points:' with a name and a command for each",
             )
+        self._description(top)
         title = self.text_of(top["name"][1]) if "name" in top else None
         return Project(
             self.directory,
@@ -290,12 +297,7 @@ class ProjectReader(DocumentReader):
             return
         location = self.source.at(node)
         if declared in EXTRA_TYPES:
-            self.note(
-                "non-portable-type",
-                f"the type '{declared}' is not one of the four of the format; other tools take it as text",
-                location,
-                "portable types are string, float, path and uri",
-            )
+            self._non_portable.append((declared, location))
             return
         if short and self._lost_in_type(declared, node, location):
             return
@@ -308,6 +310,34 @@ class ProjectReader(DocumentReader):
             near or "the types are string, float, path and uri",
             fix=self._replacement(node, declared, slip) if slip and not node.style else (),
         )
+
+    def _note_non_portable(self) -> None:
+        """Note the types that only some tools know, all at once: two thirds of all projects use them."""
+        if not self._non_portable:
+            return
+        types = list(dict.fromkeys(f"'{declared}'" for declared, _ in self._non_portable))
+        several = len(types) > 1
+        listed = f"{', '.join(types[:-1])} and {types[-1]}" if several else types[0]
+        more = _also(location for _, location in self._non_portable)
+        self.note(
+            "non-portable-type",
+            f"{listed} {'are' if several else 'is'} not among the four types of the format; "
+            f"other tools take {'them' if several else 'it'} as text, unchecked",
+            self._non_portable[0][1],
+            f"{more}portable types are string, float, path and uri",
+        )
+
+    def _note_rewritten(self) -> None:
+        """Note the values whose form YAML changes and nothing else, all at once: it hardly ever matters."""
+        if self._rewritten:
+            written, value, location = self._rewritten[0]
+            more = _also(place for _, _, place in self._rewritten)
+            self.note(
+                "yaml-rewrites-value",
+                f"YAML writes {written} as '{value}'",
+                location,
+                f"{more}write '{written}' in quotes if its form matters",
+            )
 
     def _lost_in_type(self, declared: str, node: Any, location: Location) -> bool:
         """Note a type that swallowed its key (`type:float`) or a default (`float 0.5`); return whether it did."""
@@ -365,12 +395,8 @@ class ProjectReader(DocumentReader):
         if written == value or written.startswith(("&", "*", "!")):
             return
         if _is_rewriting(declared, written, value):
-            self.note(
-                "yaml-rewrites-value",
-                f"YAML writes {written}, {what}, as '{value}'",
-                self.source.at(node),
-                f"write '{written}' in quotes if its form matters",
-            )
+            if f"0{written}" != value:  # .5 is so plainly 0.5 that nobody wants to hear of it
+                self._rewritten.append((written, value, self.source.at(node)))
             return
         self.note(
             "yaml-changes-value",
@@ -449,6 +475,8 @@ class ProjectReader(DocumentReader):
         hint = meant.hint
         if hint is None and known is PROJECT_KEYS and name in ENTRY_POINT_KEYS:
             hint = "it belongs to an entry point: indent it below the entry point's name"
+        if hint is None and known is ENTRY_POINT_KEYS and value.value in _TYPES:
+            hint = "if it is a parameter, indent it below 'parameters'"
         self.note("unknown-key", f"unknown key '{name}' in {what}", location, hint, fix=fix)
 
     def _bare_value(self, name: str, key: Any, entries: Entries, location: Location) -> bool:
@@ -506,9 +534,10 @@ class ProjectReader(DocumentReader):
     def _near_file(self, reference: str) -> str | None:
         directory, name = os.path.split(os.path.join(self.directory, reference))
         try:
-            return did_you_mean(name, os.listdir(directory))
+            names = os.listdir(directory)
         except OSError:
             return None
+        return did_you_mean(name, names) if len(names) <= _MOST_COMPARED else None
 
     def _docker(self, node: Any) -> Environment | None:
         """Return the image of a `docker_env`. Refuses what MLflow's loader refuses."""
@@ -570,6 +599,12 @@ class ProjectReader(DocumentReader):
                 "a 'databricks_spark_job' runs on Databricks only; here its commands run on this machine",
                 location,
             )
+
+
+def _also(places: Iterable[Location]) -> str:
+    """Return the beginning of a hint that names the lines of all places but the first."""
+    lines = list(dict.fromkeys(str(place.line) for place in places))[1:]
+    return f"also on line{'s' * (len(lines) > 1)} {', '.join(lines)}; " if lines else ""
 
 
 def _is_rewriting(declared: str, written: str, value: str) -> bool:

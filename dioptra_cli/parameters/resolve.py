@@ -18,6 +18,7 @@ from dioptra_cli.parameters.types import Mismatch, coerce, same_value
 _RECORDABLE = re.compile(r"[/\w.\- :]+")
 """The names that MLflow can record a parameter under (`mlflow.utils.validation`)."""
 _LONGEST_SHOWN = 120
+_NONE = "None"
 
 
 class Origin(str, Enum):
@@ -163,7 +164,9 @@ def check_declarations(project: Project) -> Iterator[Problem]:
 
 def _declaration_problems(parameter: Parameter, directory: str) -> Iterator[Problem]:
     name = parameter.name
-    if not _RECORDABLE.fullmatch(name):
+    if name.isidentifier() and name.isascii():
+        pass  # fit for every use, as nearly all are
+    elif not _RECORDABLE.fullmatch(name):
         yield _unrecordable(name, parameter.location)
     elif reason := _unusable(name):
         yield Problem(
@@ -172,11 +175,19 @@ def _declaration_problems(parameter: Parameter, directory: str) -> Iterator[Prob
             parameter.location,
             hint="letters, digits, '_' and '-' work everywhere",
         )
-    if parameter.default is not None and parameter.type != "path":
+    anything_goes = parameter.type == "path" or (parameter.type == "string" and not parameter.choices)
+    if parameter.default is not None and not anything_goes:
         default = Given(parameter.default, Origin.DEFAULT, parameter.default_location)
         checked = _check(parameter, default, directory)
         if isinstance(checked, Problem):
             yield checked
+        elif parameter.default == _NONE and parameter.type not in ("uri", "string"):
+            yield Problem(
+                "none-default",
+                f"the default of '{name}' (type {parameter.type}) is the text 'None'; YAML has no None",
+                parameter.default_location,
+                hint="it is passed on as that text; leave the default out to make a value required",
+            )
     for choice in parameter.choices:
         try:
             coerce("uri" if parameter.type == "path" else parameter.type, choice, directory)
@@ -206,7 +217,11 @@ def _check(parameter: Parameter, given: Given, base: str) -> Value | Problem:
     is_default = given.origin is Origin.DEFAULT
     where = "default of parameter" if is_default else "parameter"
     try:
-        coerced = coerce(parameter.type, given.text, base)
+        # Many files write None for "no value", and their scripts know what to do with the text.
+        type_name = (
+            "string" if is_default and given.text == _NONE and parameter.type != "path" else parameter.type
+        )
+        coerced = coerce(type_name, given.text, base)
     except Mismatch as mismatch:
         return Problem(
             "wrong-default" if is_default else "wrong-type",
