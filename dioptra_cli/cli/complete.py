@@ -73,6 +73,8 @@ def candidates(
         context.info_name, [*complete, *after], parent=context.parent, resilient_parsing=True
     )
     if parameter is None:
+        if "--" in complete:  # the words of another command: `exec . -- python train.py`
+            return _printable(completion.paths(typed))
         return _printable(current.shell_complete(context, typed) if typed.startswith("-") else [])
     items = parameter.shell_complete(context, typed[len(kept) :])
     if items and items[0].type in ("file", "dir") and items[0].value == typed[len(kept) :]:

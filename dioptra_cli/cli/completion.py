@@ -17,7 +17,7 @@ from dioptra_cli.mlproject.catalogue import CHECKS, GROUPS
 from dioptra_cli.mlproject.model import EntryPoint, Parameter, Project
 from dioptra_cli.mlproject.selection import DEFAULT_NAME
 
-_LARGEST_FILE = 200_000
+_LARGEST_FILE = 100_000
 """Bytes of an MLproject file that are still read while somebody waits for a key to answer."""
 
 
@@ -27,11 +27,13 @@ def projects(ctx: click.Context, param: click.Parameter, incomplete: str) -> lis
     return paths(incomplete, lambda name: name.lower() == loader.FILE_NAME.lower())
 
 
-def paths(incomplete: str, wanted: Callable[[str], bool] | None = None) -> list[CompletionItem]:
-    """Complete a path: directories, with a `/` behind them, and files, those whose name is `wanted`."""
+def paths(
+    incomplete: str, wanted: Callable[[str], bool] | None = None, base: str = "."
+) -> list[CompletionItem]:
+    """Complete a path below `base`: directories, with a `/` behind them, and files, those whose name is `wanted`."""
     directory, partial = os.path.split(incomplete)
     try:
-        with os.scandir(_expanded(directory) or ".") as entries:
+        with os.scandir(os.path.join(base, _expanded(directory))) as entries:
             found = sorted((entry.name, entry.is_dir()) for entry in entries)
     except OSError:
         return []
@@ -45,16 +47,19 @@ def paths(incomplete: str, wanted: Callable[[str], bool] | None = None) -> list[
 
 
 def entry_points(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete the name of an entry point of the project."""
+    """Complete the name of an entry point of the project; for `run`, else the path of a script in it."""
     del param
     project = _project(ctx)
     if project is None:
         return []
-    return [
+    found = [
         CompletionItem(name, help=entry_point.description)
         for name, entry_point in project.entry_points.items()
         if name.startswith(incomplete)
     ]
+    if not found and ctx.info_name == "run":
+        return paths(incomplete, lambda name: name.endswith((".py", ".sh")), project.directory)
+    return found
 
 
 def parameters(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -11,7 +11,7 @@ import click
 @click.command(name="completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def command(shell: str) -> None:
-    r"""Print a script that completes entry points, parameters and their values in your shell.
+    r"""Print the script that sets up completion in a shell: entry points, parameters, values.
 
     \b
     bash: eval "$(dioptra completion bash)"       in ~/.bashrc

@@ -17,6 +17,7 @@ from dioptra_cli.cli import output
 from dioptra_cli.errors import Level, Problem
 from dioptra_cli.mlproject.model import EXTRA_TYPES, STANDARD_TYPES, EntryPoint, Parameter, Project
 from dioptra_cli.mlproject.template import parse_template, undeclared_placeholders
+from dioptra_cli.parameters.types import Mismatch, coerce
 
 _WIDEST = 100
 """Cells of the longest line: text that runs on over a wide terminal is hard to read."""
@@ -55,10 +56,10 @@ def show(project: Project, entry_point: EntryPoint, found: Iterable[Problem], ca
     _show_problems(project, entry_point, found)
     width = min(output.terminal_width(), _WIDEST)
     sections = [_usage(entry_point, call, width), _description(entry_point, width)]
-    sections.extend(_parameters(entry_point, width))
+    sections.extend(_parameters(entry_point, project.directory, width))
     sections.append(_command(entry_point, width))
     sections.append(_environment(project, width))
-    sections.append(_example(entry_point, call, width))
+    sections.append(_example(entry_point, project.directory, call, width))
     for position, lines in enumerate(filter(None, sections)):
         if position:
             output.say("", sys.stdout)
@@ -84,7 +85,7 @@ def _show_problems(project: Project, entry_point: EntryPoint, found: Iterable[Pr
 
 def _usage(entry_point: EntryPoint, call: Sequence[str], width: int) -> list[str]:
     required = [p for p in entry_point.parameters.values() if p.required]
-    words = [shlex.join(call)]
+    words = _pairs(map(shlex.quote, call), width)
     if len(required) <= _MOST_IN_USAGE:
         words.extend(map(_option, required))
     else:
@@ -102,7 +103,7 @@ def _description(entry_point: EntryPoint, width: int) -> list[str]:
     return [f"  {line}" for line in output.wrapped(entry_point.description, width - 2)]
 
 
-def _parameters(entry_point: EntryPoint, width: int) -> list[list[str]]:
+def _parameters(entry_point: EntryPoint, directory: str, width: int) -> list[list[str]]:
     """Return the sections of the required and of the other parameters, each in the order of the file."""
     parameters = entry_point.parameters.values()
     if not parameters:
@@ -115,19 +116,18 @@ def _parameters(entry_point: EntryPoint, width: int) -> list[list[str]]:
         ("Parameters:", [p for p in parameters if not p.required]),
     ):
         if chosen:
-            rows = (line for p in chosen for line in _row(p, column, width))
+            rows = (line for p in chosen for line in _row(p, _about(p, directory), column, width))
             sections.append([_heading(title), *rows])
     return sections
 
 
-def _row(parameter: Parameter, column: int, width: int) -> list[str]:
+def _row(parameter: Parameter, about: str, column: int, width: int) -> list[str]:
     """Return the lines of one parameter: its option, and what it is from `column` on, or below where that is 0."""
     option = _option(parameter)
     name, equals, kind = option.rpartition("=")
     styled = f"  {click.style(name, fg='cyan')}{equals}{kind}"
     indent = column or 6
-    about = _about(parameter)
-    lines = output.wrapped(about, width - indent) if about else []
+    lines = [text.replace("\xa0", " ") for text in output.wrapped(about, width - indent)] if about else []
     gap = column - 2 - output.width_of(option)
     if lines and gap >= 2:
         return [styled + " " * gap + lines[0], *(" " * indent + line for line in lines[1:])]
@@ -142,13 +142,26 @@ def _option(parameter: Parameter) -> str:
     return f"-P {shlex.quote(pair)}"
 
 
-def _about(parameter: Parameter) -> str:
+def _about(parameter: Parameter, directory: str) -> str:
+    """Return what a parameter is, with no-break spaces where a line should not end."""
     parts = [parameter.description] if parameter.description else []
     if parameter.choices:
         parts.append(f"[one of: {', '.join(map(_shown, parameter.choices))}]")
     if parameter.default is not None:
-        parts.append(f"[default: {_shown(parameter.default)}]")
+        refused = _refusal(parameter, parameter.default, directory)
+        parts.append(f"[default:\xa0{_shown(parameter.default)}{f', which {refused}' if refused else ''}]")
     return " ".join(parts)
+
+
+def _refusal(parameter: Parameter, text: str, directory: str) -> str | None:
+    """Return why `run` would refuse a value, in words that follow it; relative paths belong to `directory`."""
+    if parameter.choices and text not in parameter.choices:
+        return "is none of them"
+    try:
+        coerce(parameter.type, text, directory)
+    except Mismatch as mismatch:
+        return mismatch.reason
+    return None
 
 
 def _shown(value: str) -> str:
@@ -169,22 +182,27 @@ def _environment(project: Project, width: int) -> list[str]:
     return [_heading("Environment:"), *(f"  {line}" for line in output.wrapped(text, width - 2))]
 
 
-def _example(entry_point: EntryPoint, call: Sequence[str], width: int) -> list[str]:
-    """Return a call that works when it is pasted: every required parameter, or else one that can be changed."""
-    parameters = entry_point.parameters.values()
-    chosen = [p for p in parameters if p.required]
-    if not chosen:
-        chosen = [p for p in parameters if p.choices or (p.type == "string" and p.default)][:1]
-    pairs = [f"-P {shlex.quote(f'{p.name}={_example_value(p)}')}" for p in chosen]
-    lines = _filled([shlex.join(call), *pairs], width - 4, " \\")
+def _example(entry_point: EntryPoint, directory: str, call: Sequence[str], width: int) -> list[str]:
+    """Return a call that works when it is pasted: with all that needs a value, or else one that can be changed."""
+    values: dict[str, str] = {}
+    for parameter in entry_point.parameters.values():
+        if parameter.default is None or _refusal(parameter, parameter.default, directory):
+            values[parameter.name] = _placeholder(parameter)
+    if not values:
+        values = {
+            p.name: p.default
+            for p in entry_point.parameters.values()
+            if p.default and (p.choices or p.type == "string")
+        }
+        values = dict([*values.items()][:1])
+    pairs = [f"-P {shlex.quote(f'{name}={value}')}" for name, value in values.items()]
+    lines = _filled([*_pairs(map(shlex.quote, call), width - 4), *pairs], width - 4, " \\")
     return [_heading("Example:"), f"  {lines[0]}", *(f"    {line}" for line in lines[1:])]
 
 
-def _example_value(parameter: Parameter) -> str:
-    if parameter.default is not None and (not parameter.choices or parameter.default in parameter.choices):
-        return parameter.default
+def _placeholder(parameter: Parameter) -> str:
     if parameter.choices:
-        return parameter.choices[0]
+        return next((c for c in parameter.choices if not _refusal(parameter, c, "")), parameter.choices[0])
     return "1" if parameter.type in _NUMBERS else _PLACEHOLDERS.get(parameter.type, "TEXT")
 
 
@@ -210,18 +228,20 @@ def _shell_lines(command: str, width: int) -> list[str]:
         )
         if breakable and output.width_of(line) > width:
             indent = line[: len(line) - len(line.lstrip())]
-            first, *more = _filled(_pairs(words), width - len(indent) - 2, " \\")
+            room = width - len(indent) - 2
+            first, *more = _filled(_pairs(words, room), room, " \\")
             lines.extend([indent + first, *(f"{indent}  {part}" for part in more)])
         else:
             lines.append(line)
     return lines
 
 
-def _pairs(words: Sequence[str]) -> list[str]:
-    """Join each option with its value, so that no line ends between them."""
+def _pairs(words: Iterable[str], width: int) -> list[str]:
+    """Join each option with its value, so that no line ends between them unless it would be too long."""
     pairs: list[str] = []
     for word in words:
-        if pairs and not word.startswith("-") and re.fullmatch(r"-\S+", pairs[-1]):
+        is_value = pairs and not word.startswith("-") and re.fullmatch(r"-\S+", pairs[-1])
+        if is_value and output.width_of(f"{pairs[-1]} {word}") <= width - 2:
             pairs[-1] += f" {word}"
         else:
             pairs.append(word)

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from dioptra_cli.cli import job
 from dioptra_cli.cli.options import job_options, project_argument
 from dioptra_cli.errors import Problem, UsageError
-from dioptra_cli.execution import environment
-from dioptra_cli.execution.process import interruptible, replace_process
-from dioptra_cli.mlproject import loader
-from dioptra_cli.tracking import uris
-from dioptra_cli.tracking.mlflow_client import default_uri
+
+if TYPE_CHECKING:
+    from dioptra_cli.cli.job import JobOptions
 
 _COMMAND = "dioptra.exec.command"
 
@@ -36,35 +31,41 @@ class _ExecCommand(click.Command):
 @project_argument
 @job_options
 @click.pass_context
-def command(ctx: click.Context, /, **options: Any) -> None:
+def command(ctx: click.Context, /, project: str, **options: Any) -> None:
     """Run any command in the environment that an entry point of PROJECT would get.
 
     The working directory is the project's, the plugin directories are on the import path, and the tracking URI is
     set, but no run is created: for debugging a script by hand. The exit code is the command's own.
     """
-    _exec(_Options(**options), ctx.meta[_COMMAND])
+    from dioptra_cli.cli.job import (
+        JobOptions,
+    )  # what it needs takes time that `--help` and completion have not
+
+    _exec(project, JobOptions(**options), ctx.meta[_COMMAND])
 
 
-@dataclass(frozen=True)
-class _Options(job.JobOptions):
-    """What was asked for on the command line; the fields are click's names of the options above."""
+def _exec(target: str, options: JobOptions, words: list[str]) -> None:
+    import os
 
-    project: str
+    from dioptra_cli.cli import job
+    from dioptra_cli.execution import environment
+    from dioptra_cli.execution.process import interruptible, replace_process
+    from dioptra_cli.mlproject import loader
+    from dioptra_cli.tracking import uris
+    from dioptra_cli.tracking.mlflow_client import default_uri
 
-
-def _exec(options: _Options, words: list[str]) -> None:
     if not words:
         raise UsageError(
             Problem(
                 "no-command",
-                f"there is no command to run in '{options.project}'",
+                f"there is no command to run in '{target}'",
                 hint="put it after two dashes: dioptra exec . -- python train.py",
             )
         )
     caller = os.getcwd()
     base = environment.snapshot()
     with interruptible():
-        project, _ = loader.require(options.project)
+        project, _ = loader.require(target)
         settings = job.job_settings(options, base, project.directory, caller)
         named = options.tracking_uri or base.get(environment.TRACKING_URI)
         tracking_uri = uris.absolute(named, caller) if named else default_uri(caller)

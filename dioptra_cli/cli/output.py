@@ -132,10 +132,12 @@ def _stacked(row: Sequence[str], width: int, is_header: bool) -> list[str]:
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """Return `text` in lines of at most `width` characters, or of a few where that is less; at least one line."""
+    """Return `text` in lines of at most `width` cells, or of a few where that is less; at least one line."""
     import textwrap
 
-    return textwrap.wrap(text, max(width, _NARROWEST)) or [""]
+    # It counts characters: a wide one is stretched to as many as it takes cells.
+    padded = text if text.isascii() else "".join(char + "\0" * (_cells(char) - 1) for char in text)
+    return [line.replace("\0", "") for line in textwrap.wrap(padded, max(width, _NARROWEST))] or [""]
 
 
 def width_of(text: str) -> int:

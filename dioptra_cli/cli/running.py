@@ -15,7 +15,7 @@ import click
 
 from dioptra_cli.cli import job, output
 from dioptra_cli.cli.options import name_value_pairs
-from dioptra_cli.errors import ExitCode, Problem
+from dioptra_cli.errors import ExitCode, Level, Problem
 from dioptra_cli.execution import directories, environment
 from dioptra_cli.execution.environment import JobSettings
 from dioptra_cli.execution.plan import Plan, make_plan
@@ -31,6 +31,10 @@ from dioptra_cli.tracking.protocol import RunRequest, Tracker
 
 if TYPE_CHECKING:
     from dioptra_cli.flows.report import FlowReport
+
+
+_MISCALLED = (2, ExitCode.NOT_EXECUTABLE, ExitCode.NOT_FOUND)
+"""Exit codes of commands that were called wrongly: 2 is that of argparse, click and bash."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,17 @@ def run(options: Options) -> int:
             _Reporter(options, plan, tracker, base),
         )
     _report(result, tracker.uri, options)
+    if result.exit_code in _MISCALLED and not options.quiet:
+        _say_what_may_not_fit(plan)
     return result.exit_code
+
+
+def _say_what_may_not_fit(plan: Plan) -> None:
+    """Warn where the command does not fit the scripts that it calls. It takes time, so that no good run does it."""
+    from dioptra_cli.validation.validate import check_calls
+
+    found = plan.project.ignores.apply(check_calls(plan.project, plan.entry_point))
+    output.problems((problem for problem in found if problem.level is not Level.NOTE), sys.stderr)
 
 
 def revision(project: str, version: str) -> Revision:
@@ -184,6 +198,7 @@ def _show_plan(plan: Plan, settings: JobSettings, options: Options, base: Mappin
         click.echo(json.dumps(_plan_as_json(plan, added), indent=2, ensure_ascii=False))
         return
     output.problems(plan.warnings, sys.stderr)
+    _say_what_may_not_fit(plan)
     _say_environment(plan)
     heading = f"{click.style(plan.entry_point.name, fg='green', bold=True)} in {plan.project.directory}"
     output.say(heading, sys.stdout)

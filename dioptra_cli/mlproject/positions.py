@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import Any
 
 from dioptra_cli.errors import Location
@@ -41,8 +42,7 @@ class Source:
     def at_index(self, index: int) -> Location:
         """Return the place of the character at `index` (from 0)."""
         if self._starts is None:
-            self._starts = [0]
-            self._starts.extend(i + 1 for i, char in enumerate(self.text) if char == "\n")
+            self._starts = [0, *accumulate(len(line) + 1 for line in self.text.split("\n"))]
         line = bisect_right(self._starts, index)
         return Location(self.path, line, index - self._starts[line - 1] + 1)
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from dioptra_cli.errors import Level, Problem, UsageError, did_you_mean
 from dioptra_cli.mlproject import catalogue, checks, loader
-from dioptra_cli.mlproject.model import Loaded, Project
+from dioptra_cli.mlproject.model import EntryPoint, Loaded, Project
+from dioptra_cli.mlproject.shell import read_command
+from dioptra_cli.mlproject.usage import script_calls
 from dioptra_cli.parameters.resolve import check_declarations
+from dioptra_cli.validation import programs, script_checks
 
 STANDARD_INPUT = "-"
 
@@ -81,17 +83,15 @@ class Checked:
     readable: bool = False
 
 
-@dataclass
+@dataclass(frozen=True)
 class Checker:
     """Checks files, one after the other.
 
     Attributes:
         selection: Which checks count. What makes MLflow refuse a file is reported in any case: it cannot run.
-        scripts: What has been read of scripts, which several entry points may call.
     """
 
     selection: Selection = EVERY_CHECK
-    scripts: dict[Any, Any] = field(default_factory=dict)
 
     def check(self, target: str, data: bytes | None = None) -> Checked:
         """Return everything that is wrong with a file or a project directory.
@@ -107,17 +107,36 @@ class Checker:
         found = [p for p in loaded.problems if self.selection.keeps(p) or _stops(p, loaded)]
         project = loaded.partial
         if project is not None:
-            more = project.ignores.apply(self._beyond_structure(project))
+            more = project.ignores.apply(_beyond_structure(project))
             found.extend(filter(self.selection.keeps, more))
         found.sort(key=_place)
         path = project.file if project is not None and project.file else target
         return Checked(path, tuple(found), loaded.source, project is not None)
 
-    def _beyond_structure(self, project: Project) -> Iterator[Problem]:
-        """Yield what is wrong with the commands and the parameters."""
-        for entry_point in project.entry_points.values():
-            yield from checks.check_entry_point(entry_point)
-        yield from check_declarations(project)
+
+def check_calls(project: Project, entry_point: EntryPoint) -> Iterator[Problem]:
+    """Yield what is wrong between an entry point's command and the programs and scripts that it calls.
+
+    Looks at the project's files as they are.
+    """
+    if entry_point.command is not None:
+        _, reading = read_command(entry_point.command)
+        yield from programs.check_programs(project, entry_point, reading)
+        interfaces: script_checks.Cache = {}
+        for call in script_calls(reading):
+            yield from script_checks.check_script(project, entry_point, call, interfaces)
+
+
+def _beyond_structure(project: Project) -> Iterator[Problem]:
+    """Yield what is wrong with the commands and the parameters."""
+    for entry_point in project.entry_points.values():
+        found = checks.check_entry_point(entry_point, project.source)
+        calls = list(check_calls(project, entry_point))
+        if any(problem.name == "shell-syntax" for problem in calls):  # which says more
+            found = [problem for problem in found if problem.name != "unclear-shell-syntax"]
+        yield from found
+        yield from calls
+    yield from check_declarations(project)
 
 
 def find_targets(arguments: Iterable[str]) -> Iterator[str]:

@@ -100,8 +100,8 @@ def test_a_table_fits_the_terminal(dioptra: Any, project: Any) -> None:
 def test_a_table_without_room_for_its_columns_is_stacked(dioptra: Any, project: Any) -> None:
     command = " ".join(f"{{{name}}}" for name in ("epochs", "optimizer", "data", "日本"))
     project(GOOD.replace("python train.py {epochs} {optimizer} {data} {日本}", f"echo {command}"))
-    called = dioptra("list-entry-points", "project", "-e", "train", env={"COLUMNS": "40"})
-    assert called.out.splitlines() == [
+    called = dioptra("list-entry-points", "project", env={"COLUMNS": "40"})
+    assert called.out.splitlines()[:11] == [
         "train  Train it",
         "  PARAMETER",
         "    TYPE  DEFAULT  DESCRIPTION",
