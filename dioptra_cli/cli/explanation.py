@@ -23,7 +23,7 @@ def show(selector: str) -> None:
     names = catalogue.matching("DIO" if selector == "all" else selector)
     chosen = [check for check in catalogue.CHECKS if check.name in names]
     if not chosen:
-        hint = did_you_mean(selector, [*catalogue.BY_CODE, *catalogue.BY_NAME])
+        hint = did_you_mean(selector, catalogue.BY_NAME)
         raise UsageError(
             Problem(
                 "no-such-check",

@@ -151,20 +151,24 @@ class DocumentReader:
         text = self.source.text
         fast = yaml.SafeLoader if _needs_python_parser(text) else _FastLoader
         try:
-            return self._compose(text, fast)
-        except yaml.YAMLError:
-            # The two parsers differ in rare cases, and MLflow uses the Python one: it has the last word.
             try:
+                return self._compose(text, fast)
+            except yaml.YAMLError:
+                # The two parsers differ in rare cases, and MLflow uses the Python one: it has the last word.
                 return self._compose(text, yaml.SafeLoader)
-            except yaml.YAMLError as error:
-                self.reject_yaml(error)
+        except yaml.YAMLError as error:
+            self.reject_yaml(error)
         except RecursionError:
-            self.reject(
-                "nested-too-deeply",
-                "the YAML is nested too deeply to be read",
-                Location(self.source.path, 1, 1),
-                "an MLproject file needs five levels",
-            )
+            self.reject_nesting()
+
+    def reject_nesting(self) -> NoReturn:
+        """Reject a file that is nested too deeply for Python's stack."""
+        self.reject(
+            "nested-too-deeply",
+            "the YAML is nested too deeply to be read",
+            Location(self.source.path, 1, 1),
+            "an MLproject file needs five levels",
+        )
 
     def _compose(self, text: str, loader_class: Any) -> Any:
         self._constructor = loader_class(text)
@@ -180,7 +184,13 @@ class DocumentReader:
                     "duplicate-key",
                     f"the key '{key.value}' is written twice; only the last one counts",
                     self.source.at(key),
-                    f"the first one is on line {first.start_mark.line + 1}: remove or rename one of them",
+                    "the first one is "
+                    + (
+                        "on the same line"
+                        if first.start_mark.line == key.start_mark.line
+                        else f"on line {first.start_mark.line + 1}"
+                    )
+                    + ": remove or rename one of them",
                 )
         return root
 

@@ -106,11 +106,11 @@ def _names(comment: re.Match[str], source: Source) -> tuple[set[str], list[Probl
         meant = catalogue.matching(match[0])
         names |= meant
         if not meant:
-            known = [*catalogue.BY_CODE, *catalogue.BY_NAME]
+            near = None if match[0].upper().startswith("DIO") else did_you_mean(match[0], catalogue.BY_NAME)
             problems.append(
                 complaint(
                     f"there is no check '{match[0]}'",
-                    did_you_mean(match[0], known),
+                    near or "`dioptra validate --explain all` lists them",
                     call.start("checks") + match.start(),
                 )
             )

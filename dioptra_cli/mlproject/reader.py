@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -30,18 +31,34 @@ from dioptra_cli.mlproject.model import (
 ENVIRONMENTS = ("docker_env", "conda_env", "python_env")
 PROJECT_KEYS = ("name", "entry_points", *ENVIRONMENTS, "databricks_spark_job", "description")
 ENTRY_POINT_KEYS = ("parameters", "command", "description")
+DOCKER_KEYS = ("image", "volumes", "environment")
 PARAMETER_KEYS = ("type", "default", "description", "choices")
 
 _TYPES = (*STANDARD_TYPES, *EXTRA_TYPES)
 _NUMBER_TYPES = ("float", "double", "number", "int", "integer")
+_TYPE_SYNONYMS = {
+    "file": "path",
+    "filepath": "path",
+    "dir": "path",
+    "directory": "path",
+    "folder": "path",
+    "url": "uri",
+    "text": "string",
+    "char": "string",
+    "list": "string",
+    "dict": "string",
+    "long": "int",
+    "decimal": "float",
+}
 _MOST_COMPARED = 100
 """Names that a misspelled one is compared with: a hint is not worth more time."""
-_DEFAULT_ENVIRONMENT_FILES = (("python_env", "python_env.yaml"), ("conda_env", "conda.yaml"))
+_USUAL_FILES = {"python_env": "python_env.yaml", "conda_env": "conda.yaml"}
+"""The environment files that MLflow takes even where no key names them, in the order in which it looks."""
 
 
 def default_environment(directory: str) -> Environment | None:
     """Return the environment that a project asks for by the mere presence of a file, as MLflow sees it."""
-    for kind, name in _DEFAULT_ENVIRONMENT_FILES:
+    for kind, name in _USUAL_FILES.items():
         if os.path.exists(os.path.join(directory, name)):
             return Environment(kind, name)
     return None
@@ -73,6 +90,8 @@ class ProjectReader(DocumentReader):
                 project = self._project(root, comments)
             except yaml.YAMLError as error:  # a tag that fits neither its value nor its place
                 self.reject_yaml(error)
+            except RecursionError:
+                self.reject_nesting()
         found = tuple(self.problems if self.refused else comments.apply(self.problems))
         return Loaded(None if self.refused else project, found, self.source.text, partial=project)
 
@@ -93,14 +112,19 @@ class ProjectReader(DocumentReader):
                 "write 'name: …' and 'entry_points: …'",
             )
         top = self.mapping(root)
-        self._unknown_keys(top, PROJECT_KEYS, "the project")
+        self._project_keys(top)
         environment = self._environment(top)
-        entry_points = self._entry_points(*top["entry_points"]) if "entry_points" in top else {}
+        entry_points = self._entry_points(top) if "entry_points" in top else {}
         self._note_non_portable()
         self._note_rewritten()
         if "databricks_spark_job" in top:
             self._databricks(top, entry_points)
-        elif not entry_points and not self.refused:
+        elif not (
+            entry_points
+            or self.refused
+            or _misspelled(top, PROJECT_KEYS, "entry_points")
+            or any(name not in PROJECT_KEYS and _is_entry_point(value) for name, (_, value) in top.items())
+        ):
             self.note(
                 "no-entry-points",
                 "the file declares no entry points",
@@ -119,13 +143,28 @@ class ProjectReader(DocumentReader):
             comments,
         )
 
-    def _entry_points(self, key: Any, node: Any) -> dict[str, EntryPoint]:
+    def _project_keys(self, top: Entries) -> None:
+        """Note unknown keys, but for entry points that stand beside an empty 'entry_points': that is one slip."""
+        emptied = "entry_points" in top and not isinstance(top["entry_points"][1], yaml.MappingNode)
+        self._unknown_keys(
+            {name: pair for name, pair in top.items() if not (emptied and _is_entry_point(pair[1]))},
+            PROJECT_KEYS,
+            "the project",
+        )
+
+    def _entry_points(self, top: Entries) -> dict[str, EntryPoint]:
+        key, node = top["entry_points"]
         if not isinstance(node, yaml.MappingNode):
+            hint = "add the name and the command of one: 'main: {command: …}'"
+            if isinstance(node, yaml.SequenceNode):
+                hint = "write each as a key of its own, without '- ': 'main: {command: …}'"
+            elif beside := [name for name, (_, value) in top.items() if _is_entry_point(value)]:
+                hint = f"indent '{beside[0]}' below it"
             self.refuse(
                 "entry-points-not-a-mapping",
                 f"'entry_points' must be a mapping, not {kind_of(node)}",
                 self.source.at(key),
-                "write each as a key of its own, without '- ': 'main: {command: …}'",
+                hint,
             )
             return {}
         declared = self.names(node)
@@ -164,23 +203,33 @@ class ProjectReader(DocumentReader):
         location = self.source.at(key)
         if not isinstance(node, yaml.MappingNode):
             text = node.value if isinstance(node, yaml.ScalarNode) else ""
-            glued = "command:" if text.startswith("command:") else ""
+            glued = re.match(r"command(:|[ \t]+)(?=\S)", text)
+            hint = f"write '{name}: {{command: …}}'"
+            if glued:
+                hint = f"write 'command: {text[glued.end() :]}'"
+            elif isinstance(node, yaml.SequenceNode):
+                hint = "write 'command' and 'parameters' as keys, without '- '"
             self.refuse(
                 "entry-point-not-a-mapping",
                 f"the entry point '{name}' must be a mapping, not {kind_of(node)}",
-                location,
-                f"write 'command: {text.removeprefix(glued)}', with a blank after the colon"
-                if glued
-                else f"write '{name}: {{command: …}}'",
-                fix=self._replacement(node, glued, f"{glued} ") if glued else (),
+                self.source.at(node) if glued else location,
+                hint,
+                fix=self._replacement(node, glued[0], "command: ") if glued else (),
             )
             return None
         entries = self.mapping(node)
         nested = self._nested(name, entries)
         known = {k: v for k, v in entries.items() if k not in nested}
-        self._unknown_keys(known, ENTRY_POINT_KEYS, f"the entry point '{name}'")
-        parameters = self._parameters(name, *entries["parameters"]) if "parameters" in entries else {}
-        command_node = self._command(name, key, known, nested)
+        misspelled = _misspelled(known, ENTRY_POINT_KEYS, "command")
+        self._unknown_keys(
+            {k: v for k, v in known.items() if k != misspelled}, ENTRY_POINT_KEYS, f"the entry point '{name}'"
+        )
+        parameters: dict[str, Parameter] | None = {}
+        if "parameters" in entries:
+            parameters = self._parameters(name, entries)
+        command_node = self._command(name, key, known, misspelled, parameters)
+        if parameters is None:  # what the command needs of them cannot be told
+            parameters, command_node = {}, None
         source = self.source
         return EntryPoint(
             name,
@@ -196,9 +245,7 @@ class ProjectReader(DocumentReader):
         """Note what looks like an entry point, but is indented below another one; return the names."""
         found = []
         for inner, (key, node) in entries.items():
-            if inner in ENTRY_POINT_KEYS or not isinstance(node, yaml.MappingNode):
-                continue
-            if {"command", "parameters"} & {child.value for child, _ in node.value}:
+            if inner not in ENTRY_POINT_KEYS and _is_entry_point(node):
                 found.append(inner)
                 self.note(
                     "nested-entry-point",
@@ -208,18 +255,36 @@ class ProjectReader(DocumentReader):
                 )
         return found
 
-    def _command(self, name: str, key: Any, entries: Entries, nested: list[str]) -> Any:
+    def _command(
+        self,
+        name: str,
+        key: Any,
+        entries: Entries,
+        misspelled: str | None,
+        parameters: Mapping[str, Parameter] | None,
+    ) -> Any:
         """Return the node of the command, None where there is none that could run."""
         if "command" not in entries:
-            explained = nested or any(
-                keys.meaning(k, ENTRY_POINT_KEYS, (), empty=True).key == "command" for k in entries
-            )
-            self.note(
-                "missing-command",
-                f"the entry point '{name}' has no command",
-                self.source.at(key),
-                None if explained else "add 'command: …'",
-            )
+            message = f"the entry point '{name}' has no command"
+            if misspelled is not None:
+                wrong, _ = entries[misspelled]
+                meant = keys.meaning(misspelled, ENTRY_POINT_KEYS, entries, empty=False)
+                self.note(
+                    "missing-command",
+                    f"{message}, but a key '{misspelled}'",
+                    self.source.at(wrong),
+                    meant.hint,
+                    fix=self._replacement(wrong, misspelled, "command"),
+                )
+            elif parameters and "command" in parameters:
+                self.note(
+                    "misplaced-command",
+                    f"'command' is indented like a parameter, so {message}",
+                    parameters["command"].location,
+                    "indent it like 'parameters'",
+                )
+            else:
+                self.note("missing-command", message, self.source.at(key), "add 'command: …'")
             return None
         node = entries["command"][1]
         if isinstance(node, yaml.ScalarNode) and isinstance(self.value(node), str):
@@ -228,6 +293,8 @@ class ProjectReader(DocumentReader):
         hint = "write it in quotes, or as a block after 'command: >'"
         if isinstance(node, yaml.SequenceNode):
             hint = "write one text; several commands are lines after 'command: |', or joined by '&&'"
+        elif kind == "empty":
+            hint = "write the command behind it, or remove the entry point"
         self.note(
             "command-not-text",
             f"the command of '{name}' must be text, not {kind}",
@@ -236,27 +303,67 @@ class ProjectReader(DocumentReader):
         )
         return None
 
-    def _parameters(self, name: str, key: Any, node: Any) -> dict[str, Parameter]:
+    def _parameters(self, name: str, entries: Entries) -> dict[str, Parameter] | None:
+        """Return the parameters of an entry point; None where it cannot be told which there are."""
+        key, node = entries["parameters"]
         if not isinstance(node, yaml.MappingNode):
             hint = "leave 'parameters' out where there are none"
-            if isinstance(node, yaml.SequenceNode):
+            glued: tuple[Edit, ...] = ()
+            if isinstance(node, yaml.SequenceNode) and node.value:
                 hint = "write each as a key of its own, without '- ': 'epochs: float'"
+            elif match := re.fullmatch(r"([\w-]+):(\w+)", node.value if isinstance(node.value, str) else ""):
+                hint = f"write '{match[1]}: {match[2]}', with a blank after the colon"
+                glued = self._replacement(node, f"{match[1]}:", f"{match[1]}: ")
             self.refuse(
                 "parameters-not-a-mapping",
                 f"'parameters' of '{name}' must be a mapping, not {kind_of(node)}",
-                self.source.at(key),
+                self.source.at(node if glued else key),
                 hint,
+                fix=glued,
             )
-            return {}
-        return {
-            parameter: self._parameter(parameter, parameter_key, value)
-            for parameter, (parameter_key, value) in self.names(node).items()
-        }
+            return None
+        declared = self.names(node)
+        above = ""  # the last parameter that has nothing below it
+        parameters = {}
+        for parameter, (parameter_key, value) in declared.items():
+            if parameter in PARAMETER_KEYS and above:
+                self._misplaced_keys(above, declared)
+                return None
+            if value.tag == "tag:yaml.org,2002:null" and not value.value:
+                above = parameter
+            parameters[parameter] = self._parameter(
+                parameter, parameter_key, value, expected="command" in entries or parameter != "command"
+            )
+        return parameters
 
-    def _parameter(self, name: str, key: Any, node: Any) -> Parameter:
+    def _misplaced_keys(self, parameter: str, declared: Entries) -> None:
+        """Refuse `type` and the like beside the parameter that they belong to, in place of what else follows."""
+        self.problems = [p for p in self.problems if p.name != "parameter-not-a-type"]
+        wrong = [name for name in PARAMETER_KEYS if name in declared]
+        first = min((declared[name][0] for name in wrong), key=lambda node: node.start_mark.index)
+        self.refuse(
+            "parameter-not-a-type",
+            f"'{first.value}' stands beside the parameter '{parameter}', not below it",
+            self.source.at(first),
+            f"indent {' and '.join(repr(name) for name in wrong)} deeper than '{parameter}'",
+        )
+
+    def _parameter(self, name: str, key: Any, node: Any, *, expected: bool = True) -> Parameter:
+        """Return a parameter; one that is not `expected` is no parameter at all, and reported elsewhere."""
         location = self.source.at(key)
         if isinstance(node, yaml.ScalarNode) and isinstance(self.value(node), str):
-            self._check_type(node.value, node, short=True)
+            brace = re.fullmatch(r"([\w-]+)([ \t]*:?[ \t]*)\{[ \t]*(?:type|default)", name)
+            if brace:
+                self.note(
+                    "lost-key",
+                    f"there is no {'blank' if ':' in brace[2] else 'colon'} between '{brace[1]}' and its brace, "
+                    f"so that '{name}' is the name of the parameter",
+                    location,
+                    f"write '{brace[1]}: {{…}}'",
+                    fix=self._replacement(key, brace[1] + brace[2], f"{brace[1]}: "),
+                )
+            elif expected:
+                self._check_type(node.value, node, short=True)
             return Parameter(name, node.value, None, location)
         if not isinstance(node, yaml.MappingNode):
             written = self.source.raw(node) if isinstance(node, yaml.ScalarNode) else ""
@@ -302,10 +409,15 @@ class ProjectReader(DocumentReader):
         if short and self._lost_in_type(declared, node, location):
             return
         slip = keys.slip_of(declared, STANDARD_TYPES)
-        near = f"did you mean '{slip}'?" if slip else did_you_mean(declared, _TYPES)
+        synonym = _TYPE_SYNONYMS.get(declared.lower())
+        near = slip or synonym
+        near = f"did you mean '{near}'?" if near else did_you_mean(declared, _TYPES)
+        said = f"unknown type '{declared}'" if declared else "the type is empty"
+        if not isinstance(node, yaml.ScalarNode):
+            said, near = f"the type must be one word, not {kind_of(node)}", None
         self.note(
             "unknown-type",
-            f"unknown type '{declared}'; it is taken as string",
+            f"{said}; it is taken as string",
             location,
             near or "the types are string, float, path and uri",
             fix=self._replacement(node, declared, slip) if slip and not node.style else (),
@@ -352,7 +464,7 @@ class ProjectReader(DocumentReader):
             )
             return True
         first, _, rest = declared.replace("=", " ").replace(",", " ").partition(" ")
-        rest = rest.strip().removeprefix("default").lstrip(": ")
+        rest = rest.strip(" ()").removeprefix("default").lstrip(": ")
         if first not in _TYPES or not rest:
             return False
         sure = keys.is_number(rest) and first in _NUMBER_TYPES
@@ -374,7 +486,7 @@ class ProjectReader(DocumentReader):
 
     def _check_default(self, name: str, declared: str, default: str | None, node: Any) -> None:
         if not isinstance(node, yaml.ScalarNode):
-            if default:
+            if default and declared not in (*_NUMBER_TYPES, "bool", "boolean"):  # which refuse it anyway
                 shown = default if len(default) <= 40 else f"{default[:40]}…"
                 self.note(
                     "compound-default",
@@ -402,7 +514,7 @@ class ProjectReader(DocumentReader):
             "yaml-changes-value",
             f"YAML reads {written}, {what}, as '{value}'",
             self.source.at(node),
-            f"write '{written}' in quotes to keep it, or {value} to say what is meant",
+            f"write '{written}' in quotes to keep it",
         )
 
     def _description(self, entries: Entries) -> str | None:
@@ -463,6 +575,17 @@ class ProjectReader(DocumentReader):
         location = self.source.at(key)
         if empty and known is PARAMETER_KEYS and self._bare_value(name, key, entries, location):
             return
+        if known is PARAMETER_KEYS and name in _TYPES and not {"type", "default"} & set(entries):
+            default = (
+                f", default: {value.value}" if isinstance(value, yaml.ScalarNode) and value.value else ""
+            )
+            self.note(
+                "lost-type",
+                f"'{name}' stands where a key belongs, so there is no type",
+                location,
+                f"write '{{type: {name}{default}}}'",
+            )
+            return
         meant = keys.meaning(name, known, entries, empty=empty)
         fix: tuple[Edit, ...] = ()
         if meant.replaced is not None and not key.style:
@@ -475,13 +598,34 @@ class ProjectReader(DocumentReader):
         hint = meant.hint
         if hint is None and known is PROJECT_KEYS and name in ENTRY_POINT_KEYS:
             hint = "it belongs to an entry point: indent it below the entry point's name"
-        if hint is None and known is ENTRY_POINT_KEYS and value.value in _TYPES:
+        if hint is None and known is PROJECT_KEYS and _is_entry_point(value):
+            hint = "if it is an entry point, indent it below 'entry_points'"
+        if hint is None and known is ENTRY_POINT_KEYS and name in ENVIRONMENTS:
+            hint = "it belongs to the project: write it beside 'entry_points'"
+        if (
+            hint is None
+            and known is ENTRY_POINT_KEYS
+            and isinstance(value.value, str)
+            and value.value in _TYPES
+        ):
             hint = "if it is a parameter, indent it below 'parameters'"
         self.note("unknown-key", f"unknown key '{name}' in {what}", location, hint, fix=fix)
 
     def _bare_value(self, name: str, key: Any, entries: Entries, location: Location) -> bool:
         """Note a type or a default that stands in `{…}` without a key; return whether this is one."""
         written = self.source.raw(key)
+        if (
+            keys.is_number(written)
+            and "default" in entries
+            and "," in self.source.text[: key.start_mark.index]
+        ):
+            self.note(
+                "unknown-key",
+                f"unknown key '{written}': the comma before it ends the value",
+                location,
+                "write a number without a comma, and a text that holds one in quotes",
+            )
+            return True
         if name in _TYPES and "type" not in entries:
             lost = "type"
         elif (keys.is_number(written) or key.style) and "default" not in entries:
@@ -501,25 +645,26 @@ class ProjectReader(DocumentReader):
     def _environment(self, top: Entries) -> Environment | None:
         present = [kind for kind in ENVIRONMENTS if kind in top]
         if len(present) > 1:
+            written = sorted(present, key=lambda kind: top[kind][0].start_mark.index)
             self.refuse(
                 "several-environments",
-                f"only one environment is allowed, not {' and '.join(present)}",
-                self.source.at(top[present[1]][0]),
+                f"only one environment is allowed, not {' and '.join(written)}",
+                self.source.at(top[written[1]][0]),
                 "remove all but one",
             )
         if not present or not self.value(top[present[0]][1]):
             return default_environment(self.directory)
-        kind, node = present[0], top[present[0]][1]
+        kind, (key, node) = present[0], top[present[0]]
         if kind == "docker_env":
-            return self._docker(node)
+            return self._docker(key, node)
         reference = self.value(node)
         location = self.source.at(node)
         if not isinstance(reference, str):
             self.refuse(
                 "environment-not-a-file",
                 f"'{kind}' must name a file, not {kind_of(node)}",
-                location,
-                f"write the environment to a file, and its name here: '{kind}: {kind}.yaml'",
+                self.source.at(key),
+                f"write the environment to a file, and its name here: '{kind}: {_USUAL_FILES[kind]}'",
             )
             return None
         if not os.path.exists(os.path.join(self.directory, reference)):
@@ -539,7 +684,7 @@ class ProjectReader(DocumentReader):
             return None
         return did_you_mean(name, names) if len(names) <= _MOST_COMPARED else None
 
-    def _docker(self, node: Any) -> Environment | None:
+    def _docker(self, key: Any, node: Any) -> Environment | None:
         """Return the image of a `docker_env`. Refuses what MLflow's loader refuses."""
         if not isinstance(node, yaml.MappingNode):
             self.refuse(
@@ -550,26 +695,28 @@ class ProjectReader(DocumentReader):
             )
             return None
         entries = self.mapping(node)
+        self._unknown_keys(entries, DOCKER_KEYS, "'docker_env'")
         image = self.value(entries["image"][1]) if "image" in entries else None
         if not image:
             self.refuse(
                 "docker-without-image",
                 "'docker_env' names no image",
-                self.source.at_mark(node.start_mark),
+                self.source.at(key),
                 "add 'image: …'",
             )
-        for key, kinds, expected in (
+        for setting, kinds, expected in (
             ("volumes", (str,), "a list of texts, such as ['/host:/container']"),
             ("environment", (str, list), "a list of names and [name, value] pairs"),
         ):
-            listed = self.value(entries[key][1]) if key in entries else None
+            listed = self.value(entries[setting][1]) if setting in entries else None
             if listed and not (isinstance(listed, list) and all(isinstance(i, kinds) for i in listed)):
                 self.refuse(
                     "docker-settings",
-                    f"'{key}' of 'docker_env' must be a list, not {kind_of(entries[key][1])}"
+                    f"'{setting}' of 'docker_env' must be a list, not {kind_of(entries[setting][1])}"
                     if not isinstance(listed, list)
-                    else f"'{key}' of 'docker_env' holds something else than {expected.removeprefix('a list of ')}",
-                    self.source.at(entries[key][0]),
+                    else f"'{setting}' of 'docker_env' holds something else than "
+                    f"{expected.removeprefix('a list of ')}",
+                    self.source.at(entries[setting][0]),
                     f"write {expected}",
                 )
         return Environment("docker_env", str(image)) if image else None
@@ -592,13 +739,29 @@ class ProjectReader(DocumentReader):
             complaints.append("a 'databricks_spark_job' allows no parameters of type path")
         complaints += [f"a 'databricks_spark_job' allows no '{kind}'" for kind in ENVIRONMENTS if kind in top]
         for complaint in complaints:
-            self.refuse("databricks-settings", complaint, location)
+            self.refuse("databricks-settings", complaint, location, "remove one of the two")
         if not complaints:
             self.note(
                 "needs-databricks",
                 "a 'databricks_spark_job' runs on Databricks only; here its commands run on this machine",
                 location,
+                "to run its 'python_file' here, make it an entry point",
             )
+
+
+def _is_entry_point(node: Any) -> bool:
+    """Return whether a node looks like the description of an entry point."""
+    return isinstance(node, yaml.MappingNode) and bool(
+        {"command", "parameters"} & {key.value for key, _ in node.value if isinstance(key.value, str)}
+    )
+
+
+def _misspelled(entries: Entries, known: tuple[str, ...], meant: str) -> str | None:
+    """Return the key of `entries` that is a misspelling of `meant`, which is missing."""
+    if meant in entries:
+        return None
+    unknown = (name for name in entries if name not in known)
+    return next((n for n in unknown if keys.meaning(n, known, entries, empty=False).key == meant), None)
 
 
 def _also(places: Iterable[Location]) -> str:
@@ -613,9 +776,8 @@ def _is_rewriting(declared: str, written: str, value: str) -> bool:
         return True
     if declared in ("bool", "boolean") and value in ("True", "False"):
         return True
-    return (
-        declared in _NUMBER_TYPES
-        and keys.is_number(written)
-        and keys.is_number(value)
-        and float(written) == float(value)
-    )
+    if declared not in _NUMBER_TYPES:
+        return False
+    if written.lower().lstrip("+-.") in ("inf", "nan"):
+        return True
+    return keys.is_number(written) and keys.is_number(value) and float(written) == float(value)

@@ -62,6 +62,7 @@ class _Explanation:
         if self.mark is None:
             return Refusal("invalid-yaml", f"invalid YAML: {self.problem}", Location(self.source.path))
         for explanation in (
+            self._merge_conflict,
             self._template,
             self._tab,
             self._several_documents,
@@ -103,6 +104,18 @@ class _Explanation:
             line = max(i for i in range(line + 1) if self._line(i).strip() or i == 0)
             column = len(self._line(line))
         return Refusal(name, message, Location(self.source.path, line + 1, column + 1), hint, fix)
+
+    def _merge_conflict(self) -> Refusal | None:
+        for number, line in enumerate(self.lines):
+            if line.startswith(("<<<<<<< ", ">>>>>>> ")):
+                return self._at(
+                    "invalid-yaml",
+                    "a merge conflict is not resolved",
+                    "keep one of the two versions, and remove the lines with '<<<<<<<', '=======' and '>>>>>>>'",
+                    line=number,
+                    column=0,
+                )
+        return None
 
     def _template(self) -> Refusal | None:
         for number in dict.fromkeys((self.mark.line, getattr(self.context_mark, "line", self.mark.line))):
@@ -188,7 +201,7 @@ class _Explanation:
                     fix=(edit,),
                 )
             match = _KEY_WITHOUT_COLON.match(line.lstrip())
-            if match and "could not find" in self.problem:
+            if match and ("could not find" in self.problem or number in above):
                 column = len(line) - len(line.lstrip())
                 return self._at(
                     "broken-key",
@@ -254,6 +267,15 @@ class _Explanation:
         if undefined is None and not ("alias" in self.context or "anchor" in self.context):
             return None
         mark = self.context_mark if undefined is None and self.context_mark else self.mark
+        if self._line(mark.line)[: mark.column].rstrip().endswith(("'", '"')):
+            quote = self._line(mark.line)[: mark.column].rstrip()[-1]
+            return self._at(
+                "unquoted-text",
+                "there is text behind the closing quote",
+                f"write the whole value in {_other(quote)} quotes",
+                line=mark.line,
+                column=mark.column,
+            )
         sign = self._line(mark.line)[mark.column : mark.column + 1]
         what = f"refers to '&{undefined[1]}', which does not exist" if undefined else "is no name"
         return self._at(
@@ -272,11 +294,13 @@ class _Explanation:
         if re.search(r"[^\s:'\"][ \t]*:[ \t]+\S", before) or before.lstrip().startswith("- "):
             value = re.search(r":[ \t]+(\S.*)", before)
             written = line[value.start(1) :].strip() if value else ""
-            if re.match(r"(string|float|path|uri|int|str|bool)\b", written):
-                pieces = re.sub(r"^(\w+)[\s,]*", r"type: \1, ", written)
-                hint = f"write '{{{pieces}}}'"
-            elif re.match(rf"({_KEYS}):", written):
-                hint = f"write '{{{written}}}', or the key on a line of its own, indented deeper"
+            braced = written.strip("(){} ")
+            if short := re.match(
+                r"(string|float|path|uri|int|str|bool)\b[\s,:]*(?:default:)?[ \t]*(.*)", braced
+            ):
+                hint = f"write '{{type: {short[1]}, default: {short[2]}}}'"
+            elif re.match(rf"({_KEYS}):", braced):
+                hint = f"write '{{{braced}}}', or the key on a line of its own, indented deeper"
             else:
                 hint = "write the text in quotes"
             return self._at("unquoted-text", "a second ': ' on the line makes the text a mapping", hint)
@@ -313,7 +337,7 @@ class _Explanation:
         here = self._line(self.mark.line)[self.mark.column : self.mark.column + 1]
         if self.mark.line == opened.line and here == ":":
             line = self._line(self.mark.line)
-            word = re.search(r"(;?[ \t]+)([\w-]+)$", line[: self.mark.column])
+            word = re.search(rf"(?<=[^:;\s])(;?[ \t]+)({_KEYS})$", line[: self.mark.column])
             if word:
                 return self._at(
                     "broken-key",
@@ -322,6 +346,11 @@ class _Explanation:
                     column=word.start(2),
                     fix=(Edit(self.mark.line + 1, word.start() + 1, len(word[1]), ", "),),
                 )
+            return self._at(
+                "unquoted-text",
+                "a second ': ' makes the text a mapping, which cannot stand here",
+                "write the text in quotes",
+            )
         if self.mark.line == opened.line and here == "{":
             return self._at(
                 "unquoted-text",
@@ -345,7 +374,8 @@ class _Explanation:
             return self._at(
                 "bad-indentation",
                 f"'{_short(text)}' has no ': ' and is no key",
-                "add the colon; or, where the line goes on with the text above it, indent it deeper than the key",
+                "indent it deeper than the key whose text it goes on with"
+                + ("" if text.startswith("-") else "; or, where it is a key, add the colon"),
                 line=mark.line,
                 column=mark.column,
             )
@@ -354,6 +384,12 @@ class _Explanation:
         before = line[: self.mark.column].rstrip()
         if before.endswith(("}", "]", "'", '"')):
             closing = before[-1]
+            if not line[self.mark.column :].strip("}],; \t"):
+                return self._at(
+                    "unquoted-text",
+                    f"the '{line[self.mark.column]}' behind the end of the value is too much",
+                    "remove it",
+                )
             what = "quote" if closing in "'\"" else "brace" if closing == "}" else "bracket"
             other = f"{_other(closing)} quotes" if what == "quote" else "quotes"
             return self._at(
@@ -368,16 +404,26 @@ class _Explanation:
         return self._at(
             "bad-indentation",
             f"the line '{_short(text)}' is indented unlike those that it belongs to",
-            "indent all keys of one mapping alike" + self._where(),
+            self._neighbours(),
             column=len(line) - len(line.lstrip()),
         )
 
-    def _where(self) -> str:
-        mark = self.context_mark
-        if mark is None or "mapping" not in self.context or mark.line == self.mark.line:
-            return ""
-        key = self._line(mark.line)[mark.column :].split(":")[0].strip()
-        return f": '{_short(key)}' on line {mark.line + 1} begins in column {mark.column + 1}"
+    def _neighbours(self) -> str:
+        """Return the keys above the mark's line that it may have been meant to stand beside."""
+        here = _indentation_of(self._line(self.mark.line))
+        deepest, deeper, shallower = here + 1000, "", ""
+        for number in range(self.mark.line - 1, -1, -1):
+            key = re.match(r"[ \t]*(?:- )?['\"]?([\w.-]+)['\"]?[ \t]*:(?:[ \t]|$)", self._line(number))
+            indentation = _indentation_of(self._line(number))
+            if key is None or indentation >= deepest:
+                continue
+            deepest = indentation
+            place = f"'{_short(key[1])}' on line {number + 1} (column {indentation + 1})"
+            if indentation > here:
+                deeper = place
+            elif not shallower:
+                shallower = place
+        return "indent it like " + " or like ".join(filter(None, (deeper, shallower)))
 
 
 def _indentation_of(line: str) -> int:

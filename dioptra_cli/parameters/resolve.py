@@ -164,8 +164,8 @@ def check_declarations(project: Project) -> Iterator[Problem]:
 
 def _declaration_problems(parameter: Parameter, directory: str) -> Iterator[Problem]:
     name = parameter.name
-    if name.isidentifier() and name.isascii():
-        pass  # fit for every use, as nearly all are
+    if (name.isidentifier() and name.isascii()) or name.endswith(("{type", "{default")):
+        pass  # fit for every use, as nearly all are; or a slip of YAML that reading has told
     elif not _RECORDABLE.fullmatch(name):
         yield _unrecordable(name, parameter.location)
     elif reason := _unusable(name):

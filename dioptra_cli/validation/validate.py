@@ -53,8 +53,7 @@ def choose(select: Iterable[str], ignore: Iterable[str]) -> Selection:
         Problem(
             "no-such-check",
             f"{option}: there is no check '{text}'",
-            hint=did_you_mean(text, [*catalogue.BY_CODE, *catalogue.BY_NAME])
-            or "`dioptra validate --explain all` lists them",
+            hint=did_you_mean(text, catalogue.BY_NAME) or "`dioptra validate --explain all` lists them",
         )
         for option, texts in chosen.items()
         for text in texts

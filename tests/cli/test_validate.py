@@ -156,7 +156,8 @@ def test_explain(dioptra: Any) -> None:
     assert "DIO108  warning  duplicate-key" in listed
     wrong = dioptra("validate", "--explain", "DIO10x")
     assert wrong.code == 2
-    assert "did you mean 'DIO" in wrong.err
+    assert "`dioptra validate --explain all` lists them" in wrong.err
+    assert "did you mean 'duplicate-key'?" in dioptra("validate", "--explain", "duplicate-keys").err
 
 
 def test_fix_mends_and_keeps_the_rest(dioptra: Any, project: Any) -> None:

@@ -17,12 +17,19 @@ class Explanation(NamedTuple):
         bad: A whole, small MLproject file that has the problem.
         good: The same file without it.
         files: Other files of the project, for checks that look at them; the same for both examples.
+        language: What the examples are written in: `yaml`, or `console` where the problem is no text of a file. Such
+            an example is a few calls, each behind a `$`; `good` goes on where `bad` ended.
     """
 
     why: str
     bad: str
     good: str
     files: Mapping[str, str] = {}
+    language: str = "yaml"
+
+
+TRAIN_SCRIPT: Mapping[str, str] = {"train.py": ""}
+"""The files of an example whose command calls `train.py`, whatever that does."""
 
 
 def explanations() -> dict[str, Explanation]:

@@ -1,0 +1,518 @@
+"""The checks of a command against the Python script that it calls.
+
+Owns the comparison of the words of a call with what `scripts` read of the script's command line: the words are read
+as click or argparse read them. Where a word may be something else than it seems, such as a variable of the shell that
+holds any number of options, everything that depends on it is left unsaid.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator, MutableMapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from dioptra_cli.errors import Location, Problem, did_you_mean
+from dioptra_cli.mlproject.catalogue import level_of
+from dioptra_cli.mlproject.model import EntryPoint, Parameter, Project
+from dioptra_cli.mlproject.shell import UNKNOWN, Word
+from dioptra_cli.mlproject.usage import ScriptCall
+
+if TYPE_CHECKING:
+    from dioptra_cli.validation.scripts import Argument, Interface, Option, ValueType
+
+Cache = MutableMapping[tuple[str, int, int], "Interface | None"]
+"""What scripts take, by their path, time of change and size; the caller keeps it as long as it validates."""
+
+_MAX_SIZE = 1_000_000
+_PLACEHOLDER = "\0"
+_SHOWN_OPTIONS = 8
+_NUMBER = re.compile(r"-\.?\d")
+_NUMBERS = ("float", "double", "number")
+_NEVER_OPTIONS = (*_NUMBERS, "int", "integer", "bool", "boolean", "path", "uri")
+_UNCHANGED = (*_NUMBERS, "int", "integer", "bool", "boolean", "string", "str")
+"""The types whose values reach the script as they were written."""
+
+
+def check_script(
+    project: Project, entry_point: EntryPoint, call: ScriptCall, cache: Cache
+) -> Iterator[Problem]:
+    """Yield what is wrong between a call and its script: the checks DIO501 to DIO508.
+
+    Yields nothing where the call may not be made as it stands, the script is none of the project's, or what it takes
+    cannot be told.
+    """
+    if call.language != "python" or not call.certain:
+        return
+    path = _path(project.directory, call)
+    interface = _interface(os.path.join(project.directory, path), cache) if path else None
+    if path and interface:
+        yield from _Comparison(entry_point, call, path).problems(interface, call.arguments)
+
+
+def _path(directory: str, call: ScriptCall) -> str | None:
+    """Return the path of the called script below the project's directory, if it is there."""
+    name = call.script.text
+    if not call.module:
+        below = not os.path.isabs(name) and os.path.normpath(name).split(os.sep)[0] != os.pardir
+        return name if below else None
+    path = name.replace(".", "/")
+    if not all(part.isidentifier() for part in path.split("/")):
+        return None
+    if os.path.isdir(os.path.join(directory, path)):
+        path += "/__main__"
+    return f"{path}.py"
+
+
+def _interface(path: str, cache: Cache) -> Interface | None:
+    try:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_SIZE:
+            return None
+        key = path, status.st_mtime_ns, status.st_size
+        if key not in cache:
+            # Importing ast takes longer than checking a file that has no script.
+            from dioptra_cli.validation.scripts import read_script
+
+            with open(path, encoding="utf-8-sig") as file:
+                cache[key] = read_script(file.read())
+        return cache[key]
+    except (OSError, ValueError):
+        return None
+
+
+class _Unclear(Exception):
+    """A call that cannot be read with certainty."""
+
+
+class _Value(NamedTuple):
+    """A text that is passed; a NUL stands for each placeholder."""
+
+    text: str
+    word: Word
+
+    @property
+    def parameter(self) -> str | None:
+        """The parameter whose value it is, if it is nothing else."""
+        return self.word.parameters[-1] if self.text == _PLACEHOLDER else None
+
+
+class _Passed(NamedTuple):
+    """An option that a call passes."""
+
+    option: Option
+    word: Word
+    values: tuple[_Value, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The option's name, as the call writes it."""
+        name = self.word.text.partition("=")[0]
+        return name if name in self.option.names else self.option.name
+
+
+class _Extra(NamedTuple):
+    """A word that is no option, and the flag that it follows, if it does."""
+
+    word: Word
+    flag: _Passed | None
+
+
+class _Reading:
+    """The words of a call as the script's parser reads them.
+
+    Attributes:
+        interface: What the script, or its subcommand, takes.
+        passed: The options.
+        extras: The words that are no options and no values of them.
+        unknown: The options that the script does not declare, with the words that hold them.
+        flags_with_value: The flags with a value behind `=`.
+        sure: Whether every word is what it seems, and nothing else is passed.
+        rest: Behind the name of a subcommand: its own interface and words.
+    """
+
+    def __init__(self, interface: Interface, words: tuple[Word, ...], entry_point: EntryPoint) -> None:
+        self.interface = interface
+        self.entry_point = entry_point
+        self.passed: list[_Passed] = []
+        self.extras: list[_Extra] = []
+        self.unknown: list[tuple[str, Word]] = []
+        self.flags_with_value: list[_Passed] = []
+        self.sure = True
+        self.rest: tuple[Interface, tuple[Word, ...]] | None = None
+        self._words = words
+        self._at = 0
+        self._by_name = {name: option for option in interface.options for name in option.names}
+        self._is_click = interface.syntax.name == "CLICK"
+        self._read()
+
+    def _read(self) -> None:
+        only_arguments = False
+        flag: _Passed | None = None
+        while self._at < len(self._words):
+            word = self._words[self._at]
+            self._at += 1
+            if word.text == "--" and not only_arguments:
+                if not self._is_click:
+                    # Versions of Python differ in what becomes of it.
+                    raise _Unclear
+                only_arguments, flag = True, None
+            elif only_arguments or self._is_argument(word):
+                if not self._take_argument(word, flag, only_arguments):
+                    return
+                only_arguments, flag = only_arguments or not self.interface.interspersed, None
+            else:
+                flag = self._take_option(word)
+
+    def _is_argument(self, word: Word) -> bool:
+        """Return whether a word is no option: one that may be none is, but `sure` no more."""
+        text = word.text
+        if len(text) < 2 or text[0] != "-":
+            return True
+        if self._is_click or text.partition("=")[0] in self._by_name:
+            return False
+        if _NUMBER.match(text):
+            if any(_NUMBER.match(name) for name in self._by_name):
+                raise _Unclear
+            return True
+        return " " in text.partition("=")[0] and text.startswith("--")
+
+    def _take_argument(self, word: Word, flag: _Passed | None, surely: bool) -> bool:
+        """Take a word that is no option; return False if what follows is not for this parser."""
+        if UNKNOWN in word.text or not (surely or self._cannot_be_option(word)):
+            self.sure = False
+            return self.interface.subcommands is None
+        if self.interface.subcommands is not None:
+            subcommand = self.interface.subcommands.get(word.text)
+            self.rest = (subcommand, self._words[self._at :]) if subcommand else None
+            return False
+        self.extras.append(_Extra(word, flag))
+        return True
+
+    def _cannot_be_option(self, word: Word) -> bool:
+        """Return whether no usual value of the placeholder that a word begins with makes it an option."""
+        if not word.text.startswith(_PLACEHOLDER):
+            return True
+        parameter = self.entry_point.parameters.get(word.parameters[0])
+        if parameter is None:
+            return False
+        if parameter.type in _NEVER_OPTIONS:
+            return True
+        texts = parameter.choices or (parameter.default or "",)
+        return all(text and not text.startswith("-") for text in texts)
+
+    def _take_option(self, word: Word) -> _Passed | None:
+        """Take an option with its values; return it if it is a flag."""
+        text = word.text
+        name, equals, value = text.partition("=")
+        is_long = text.startswith("--") or (self._is_click and len(name) > 2)
+        if name in self._by_name and (is_long or not self._is_click or not equals):
+            return self._pass(self._by_name[name], word, value if equals else None)
+        if text.startswith("--"):
+            if _PLACEHOLDER in name or UNKNOWN in name:
+                self.sure = False
+                return None
+            near = [known for known in self._by_name if known.startswith(name)]
+            if self.interface.abbreviations and near:
+                if len(near) > 1:
+                    raise _Unclear
+                return self._pass(self._by_name[near[0]], word, value if equals else None)
+            self._note_unknown(name, word)
+            return None
+        return self._take_short_options(word)
+
+    def _note_unknown(self, name: str, word: Word) -> None:
+        may_hold_blank = " " in word.text or _PLACEHOLDER in word.text or UNKNOWN in word.text
+        if not self._is_click and may_hold_blank and self.interface.arguments != ():
+            # What holds a blank and is no option is an argument.
+            raise _Unclear
+        self.unknown.append((name, word))
+
+    def _take_short_options(self, word: Word) -> _Passed | None:
+        text = word.text
+        if not self._is_click:
+            longer = [known for known in self._by_name if known.startswith(text)]
+            if longer:
+                raise _Unclear
+        if _NUMBER.match(text) and text[:2] not in self._by_name:
+            raise _Unclear
+        for at, letter in enumerate(text[1:], start=1):
+            option = self._by_name.get(f"-{letter}")
+            if option is None:
+                if letter in (_PLACEHOLDER, UNKNOWN):
+                    self.sure = False
+                elif at == 1:
+                    self._note_unknown(text if not self._is_click else f"-{letter}", word)
+                else:
+                    raise _Unclear
+                return None
+            if not option.is_flag:
+                return self._pass(option, word, text[at + 1 :] or None)
+            self.passed.append(_Passed(option, word))
+        return self.passed[-1]
+
+    def _pass(self, option: Option, word: Word, attached: str | None) -> _Passed | None:
+        if option.least is None:
+            raise _Unclear
+        if UNKNOWN in word.text:
+            self.sure = False
+        if option.is_flag:
+            passed = _Passed(option, word)
+            self.passed.append(passed)
+            if attached is not None:
+                self.flags_with_value.append(passed)
+            return passed
+        if attached is not None and (not self._is_click or option.most == 1):
+            if option.least > 1:
+                raise _Unclear
+            self.passed.append(_Passed(option, word, (_Value(attached, word),)))
+            return None
+        values = [] if attached is None else [_Value(attached, word)]
+        while self._at < len(self._words) and (option.most is None or len(values) < option.most):
+            following = self._words[self._at]
+            if not self._is_value(following):
+                break
+            if UNKNOWN in following.text:
+                self.sure = False
+            values.append(_Value(following.text, following))
+            self._at += 1
+        if len(values) < option.least:
+            raise _Unclear
+        self.passed.append(_Passed(option, word, tuple(values)))
+        return None
+
+    def _is_value(self, word: Word) -> bool:
+        """Return whether the parser takes a word as an option's value: click takes any, argparse no option."""
+        if self._is_click:
+            if word.text.partition("=")[0] in self._by_name or word.text == "--":
+                raise _Unclear
+            return True
+        return self._is_argument(word)
+
+
+class _Comparison:
+    """Compares one call with what the script takes."""
+
+    def __init__(self, entry_point: EntryPoint, call: ScriptCall, path: str) -> None:
+        self.entry_point = entry_point
+        self.call = call
+        self.script = path
+
+    def problems(self, interface: Interface, words: tuple[Word, ...]) -> Iterator[Problem]:
+        """Yield what is wrong with the words that an interface gets."""
+        try:
+            reading = _Reading(interface, words, self.entry_point)
+        except _Unclear:
+            return
+        if any(passed.option.exits for passed in reading.passed):
+            return
+        unknown = list(self._unknown_options(reading))
+        yield from unknown
+        hints = " ".join(problem.hint or "" for problem in unknown)
+        if reading.sure:
+            yield from self._missing_options(reading, hints)
+        yield from self._repeated_options(reading)
+        for passed in reading.flags_with_value:
+            yield self._value_for_flag(passed, passed.word)
+        yield from self._values(reading)
+        if reading.sure and not reading.unknown and interface.subcommands is None:
+            yield from self._arguments(reading)
+        if reading.rest is not None:
+            yield from self.problems(*reading.rest)
+
+    def _unknown_options(self, reading: _Reading) -> Iterator[Problem]:
+        if not reading.interface.complete:
+            return
+        names = [name for option in reading.interface.options for name in option.names]
+        for name, word in reading.unknown:
+            hint = did_you_mean(name, names)
+            if hint is None and len(names) <= _SHOWN_OPTIONS:
+                hint = "it has " + _listed((f"'{known}'" for known in names), "and")
+            yield self._problem(
+                "unknown-option", f"{self.script} has no option '{name}'", self._place(word), hint
+            )
+
+    def _missing_options(self, reading: _Reading, hints: str) -> Iterator[Problem]:
+        given = {passed.option for passed in reading.passed}
+        for option in reading.interface.options:
+            # A misspelled option is told of already.
+            if option.required and option not in given and not any(f"'{n}'" in hints for n in option.names):
+                yield self._problem(
+                    "missing-option",
+                    f"{self.script} requires '{option.name}' (line {option.line}), which the command does not pass",
+                    self._place(self.call.script),
+                    self._addition(option),
+                )
+        for group in reading.interface.any_one:
+            if given.isdisjoint(group) and not any(
+                f"'{n}'" in hints for option in group for n in option.names
+            ):
+                names = _listed((f"'{option.name}'" for option in group), "or")
+                yield self._problem(
+                    "missing-option",
+                    f"{self.script} requires {names} (line {group[0].line}), and the command passes none of them",
+                    self._place(self.call.script),
+                    "add one of them to the command",
+                )
+
+    def _addition(self, option: Option) -> str:
+        name = option.name.lstrip("-").replace("-", "_")
+        for parameter in self.entry_point.parameters:
+            if parameter.lower() == name.lower():
+                return f"add '{option.name} {{{parameter}}}' to the command"
+        return f"add '{option.name}' and a value to the command"
+
+    def _repeated_options(self, reading: _Reading) -> Iterator[Problem]:
+        seen: set[Option] = set()
+        for passed in reading.passed:
+            option = passed.option
+            if option in seen and not option.repeatable:
+                yield self._problem(
+                    "repeated-option",
+                    f"{self._described(option, passed.name)} is passed twice, and only the last value counts",
+                    self._place(passed.word),
+                    "pass it once",
+                )
+            seen.add(option)
+
+    def _value_for_flag(self, flag: _Passed, word: Word) -> Problem:
+        return self._problem(
+            "value-for-flag",
+            f"{self._described(flag.option, flag.name)} is a flag and takes no value",
+            self._place(word),
+            f"pass '{flag.name}' alone, or leave it out",
+        )
+
+    def _arguments(self, reading: _Reading) -> Iterator[Problem]:
+        arguments = reading.interface.arguments
+        if arguments is None:
+            return
+        least = sum(argument.least for argument in arguments)
+        most = sum(argument.most or 0 for argument in arguments)
+        is_limited = all(argument.most is not None for argument in arguments)
+        extras = reading.extras
+        if is_limited and len(extras) > most:
+            if most == 0 and (after_flag := [extra for extra in extras if extra.flag]):
+                for word, flag in after_flag:
+                    assert flag is not None
+                    yield self._value_for_flag(flag, word)
+                return
+            takes = f"{most} argument{'s' if most > 1 else ''}" if most else "no arguments"
+            passes = f", and the command passes {len(extras)}" if most else ""
+            yield self._problem(
+                "unexpected-argument",
+                f"{self.script} takes {takes} besides its options{passes}",
+                self._place(extras[most].word),
+                "remove it, or write the name of its option before it",
+            )
+        elif len(extras) < least:
+            missing = _first_missing(arguments, len(extras))
+            yield self._problem(
+                "missing-argument",
+                f"{self.script} requires the argument '{missing.name}' (line {missing.line}), which the command does "
+                "not pass",
+                self._place(self.call.script),
+                "add it to the command",
+            )
+
+    def _values(self, reading: _Reading) -> Iterator[Problem]:
+        """Yield what is wrong with the parameters whose values options and arguments get."""
+        taken: list[tuple[str, ValueType, str]] = []
+        last = {passed.option: passed for passed in reading.passed}
+        for passed in reading.passed:
+            if not passed.option.repeatable and last[passed.option] is not passed:
+                continue
+            described = self._described(passed.option, passed.name)
+            taken += [(v.parameter, passed.option.type, described) for v in passed.values if v.parameter]
+        if reading.sure and not reading.unknown:
+            taken += self._argument_values(reading)
+        told = set()
+        for name, kind, described in taken:
+            parameter = self.entry_point.parameters.get(name)
+            if parameter and name not in told and parameter.type in _UNCHANGED:
+                problem = self._refused(parameter, kind, described) or self._looser(
+                    parameter, kind, described
+                )
+                if problem:
+                    told.add(name)
+                    yield problem
+
+    def _argument_values(self, reading: _Reading) -> list[tuple[str, ValueType, str]]:
+        found: list[tuple[str, ValueType, str]] = []
+        words = [extra.word for extra in reading.extras]
+        for argument in reading.interface.arguments or ():
+            if argument.most is None or argument.most != argument.least:
+                break
+            described = f"the argument '{argument.name}' of {self.script} (line {argument.line})"
+            for word in words[: argument.most]:
+                if word.text == _PLACEHOLDER:
+                    found.append((word.parameters[0], argument.type, described))
+            del words[: argument.most]
+        return found
+
+    def _refused(self, parameter: Parameter, kind: ValueType, described: str) -> Problem | None:
+        location = parameter.default_location or parameter.location
+        if parameter.default is not None and not kind.takes(parameter.default):
+            message = f"the default '{parameter.default}' of '{parameter.name}' is refused: {described} takes {kind}"
+            return self._problem("refused-default", message, location, _correction(parameter.default, kind))
+        refused = [choice for choice in parameter.choices if not kind.takes(choice)]
+        if not refused:
+            return None
+        listed = _listed((f"'{choice}'" for choice in refused), "and")
+        which = f"the choice{'s' if len(refused) > 1 else ''} {listed} of '{parameter.name}'"
+        verb = "are" if len(refused) > 1 else "is"
+        message = f"{which} {verb} refused: {described} takes {kind}"
+        return self._problem(
+            "refused-default", message, parameter.location, "leave out what the script refuses"
+        )
+
+    def _looser(self, parameter: Parameter, kind: ValueType, described: str) -> Problem | None:
+        if parameter.type not in _NUMBERS or kind.kind.name != "INTEGER" or parameter.choices:
+            return None
+        return self._problem(
+            "looser-type",
+            f"'{parameter.name}' is declared '{parameter.type}', but {described} takes {kind}",
+            parameter.location,
+            "declare it 'int', which dioptra checks before the run",
+        )
+
+    def _described(self, option: Option, name: str) -> str:
+        return f"'{name}' of {self.script} (line {option.line})"
+
+    def _place(self, word: Word) -> Location:
+        start = self.entry_point.locate(word.start)
+        last = self.entry_point.locate(max(word.end - 1, word.start))
+        if last.line == start.line and last.column is not None:
+            return Location(start.path, start.line, start.column, last.column + 1)
+        return start
+
+    def _problem(self, name: str, message: str, location: Location, hint: str | None) -> Problem:
+        return Problem(name, message, location, level_of(name), hint, self.entry_point.name)
+
+
+def _first_missing(arguments: Iterable[Argument], count: int) -> Argument:
+    """Return the first required argument that `count` words leave without a value."""
+    required = [argument for argument in arguments if argument.least]
+    for argument in required:
+        count -= argument.least
+        if count < 0:
+            return argument
+    return required[-1]
+
+
+def _correction(default: str, kind: ValueType) -> str:
+    """Return what to write for a default that is refused."""
+    near = did_you_mean(default, map(str, kind.choices)) if kind.choices else None
+    try:
+        whole = str(int(float(default))) if float(default).is_integer() else ""
+    except (ValueError, OverflowError):
+        whole = ""
+    if whole and whole != default and kind.takes(whole):
+        return f"write 'default: {whole}'"
+    return near or "change the default, or what the option of the script takes"
+
+
+def _listed(names: Iterable[str], word: str) -> str:
+    shown = list(names)
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} {word} {shown[-1]}"
