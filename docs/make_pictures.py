@@ -25,6 +25,29 @@ RUN = (
     "dioptra list-entry-points sample_projects/digits -e train",
     "dioptra run sample_projects/digits -e train -P epochs=5 -P hidden_sizes=64 --log-level warning",
 )
+VALIDATE = ("dioptra validate", "dioptra validate --fix")
+SLIPS = """\
+name: Two slips that MLflow takes without a word
+entry_points:
+  train:
+    parameters:
+      learning_rate: {type: float, default:0.1}
+      epochs: {type: float, default: 30}
+    command: >
+      python train.py --learning-rate {learning_rate}
+        --epoch {epochs}
+"""
+SCRIPT = """\
+import click
+
+@click.command()
+@click.option("--learning-rate", type=float, default=0.1)
+@click.option("--epochs", type=float, default=30)
+def train(learning_rate, epochs): ...
+
+if __name__ == "__main__":
+    train()
+"""
 
 
 def output_of(command: str, directory: Path) -> str:
@@ -50,12 +73,14 @@ def output_of(command: str, directory: Path) -> str:
     return written.decode().replace("\r\n", "\n")
 
 
-def draw(commands: tuple[str, ...], picture: Path) -> None:
-    """Run the commands and draw what they wrote."""
+def draw(commands: tuple[str, ...], picture: Path, **files: str) -> None:
+    """Run the commands in a directory with `files` and draw what they wrote."""
     console = Console(record=True, width=WIDTH, file=open(os.devnull, "w"), force_terminal=True)  # noqa: SIM115
     with tempfile.TemporaryDirectory() as temporary:
         directory = Path(temporary)
         (directory / "sample_projects").symlink_to(ROOT / "sample_projects")
+        for name, text in files.items():
+            (directory / name.replace("__", ".")).write_text(text)
         for command in commands:
             console.print(Text.assemble(("$ ", "bold green"), (command, "bold")))
             text = output_of(command, directory).replace(str(directory.resolve()), "~")
@@ -77,4 +102,5 @@ def draw_flow(command: str, picture: Path) -> None:
 
 if __name__ == "__main__":
     draw(RUN, ROOT / "docs" / "run.svg")
+    draw(VALIDATE, ROOT / "docs" / "validate.svg", MLproject=SLIPS, train__py=SCRIPT)
     draw_flow(RUN[-1], ROOT / "docs" / "flow.svg")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from dioptra_cli.errors import Location, Problem, did_you_mean
@@ -428,15 +428,19 @@ class _Comparison:
         if reading.sure and not reading.unknown:
             taken += self._argument_values(reading)
         told = set()
+        looser: dict[str, tuple[Parameter, str]] = {}
         for name, kind, described in taken:
             parameter = self.entry_point.parameters.get(name)
             if parameter and name not in told and parameter.type in _UNCHANGED:
-                problem = self._refused(parameter, kind, described) or self._looser(
-                    parameter, kind, described
-                )
+                problem = self._refused(parameter, kind, described)
                 if problem:
                     told.add(name)
                     yield problem
+                elif parameter.type in _NUMBERS and kind.kind.name == "INTEGER" and not parameter.choices:
+                    looser[name] = (parameter, f"{described} takes {kind}")
+        looser = {name: found for name, found in looser.items() if name not in told}
+        if looser:
+            yield self._looser(looser)
 
     def _argument_values(self, reading: _Reading) -> list[tuple[str, ValueType, str]]:
         found: list[tuple[str, ValueType, str]] = []
@@ -467,15 +471,17 @@ class _Comparison:
             "refused-default", message, parameter.location, "leave out what the script refuses"
         )
 
-    def _looser(self, parameter: Parameter, kind: ValueType, described: str) -> Problem | None:
-        if parameter.type not in _NUMBERS or kind.kind.name != "INTEGER" or parameter.choices:
-            return None
-        return self._problem(
-            "looser-type",
-            f"'{parameter.name}' is declared '{parameter.type}', but {described} takes {kind}",
-            parameter.location,
-            "declare it 'int', which dioptra checks before the run",
-        )
+    def _looser(self, looser: Mapping[str, tuple[Parameter, str]]) -> Problem:
+        """Return one note for all parameters of the call: the format has no whole numbers, so most files do it."""
+        parameter, taken = next(iter(looser.values()))
+        message = f"'{parameter.name}' is declared '{parameter.type}', but {taken}"
+        if len(looser) > 1:
+            names = _listed((f"'{name}'" for name in looser), "and")
+            message = (
+                f"{names} are declared as numbers of any kind, but {self.script} takes integers for them"
+            )
+        hint = "'int' is checked before the run, by dioptra alone; under 'float' a value like 0.5 reaches the script"
+        return self._problem("looser-type", message, parameter.location, hint)
 
     def _described(self, option: Option, name: str) -> str:
         return f"'{name}' of {self.script} (line {option.line})"

@@ -113,24 +113,30 @@ class Checker:
         return Checked(path, tuple(found), loaded.source, project is not None)
 
 
-def check_calls(project: Project, entry_point: EntryPoint) -> Iterator[Problem]:
+def check_calls(
+    project: Project, entry_point: EntryPoint, cache: script_checks.Cache | None = None
+) -> Iterator[Problem]:
     """Yield what is wrong between an entry point's command and the programs and scripts that it calls.
 
-    Looks at the project's files as they are.
+    Args:
+        project: The project; its files are looked at as they are.
+        entry_point: One of its entry points.
+        cache: What is already known of scripts.
     """
     if entry_point.command is not None:
         _, reading = read_command(entry_point.command)
         yield from programs.check_programs(project, entry_point, reading)
-        interfaces: script_checks.Cache = {}
+        cache = {} if cache is None else cache
         for call in script_calls(reading):
-            yield from script_checks.check_script(project, entry_point, call, interfaces)
+            yield from script_checks.check_script(project, entry_point, call, cache)
 
 
 def _beyond_structure(project: Project) -> Iterator[Problem]:
     """Yield what is wrong with the commands and the parameters."""
+    cache: script_checks.Cache = {}
     for entry_point in project.entry_points.values():
         found = checks.check_entry_point(entry_point, project.source)
-        calls = list(check_calls(project, entry_point))
+        calls = list(dict.fromkeys(check_calls(project, entry_point, cache)))  # two calls may share a slip
         if any(problem.name == "shell-syntax" for problem in calls):  # which says more
             found = [problem for problem in found if problem.name != "unclear-shell-syntax"]
         yield from found

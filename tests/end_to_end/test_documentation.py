@@ -92,7 +92,10 @@ def test_the_links_of_a_page_lead_somewhere(page: str) -> None:
 def test_the_project_of_the_readme_is_valid(dioptra: Any, project: Any) -> None:
     (text,) = blocks("README.md", "yaml")
     assert yaml.safe_load(text)["entry_points"]["train"]
-    called = dioptra("validate", "--strict", str(project(text)))
+    directory = project(text)
+    (directory / "src").mkdir()
+    (directory / "src" / "train.py").touch()
+    called = dioptra("validate", "--strict", str(directory))
     assert called.code == 0, called.out
 
 

@@ -212,8 +212,7 @@ def test_merged_parameters_are_there(tmp_path: Path) -> None:
             "like 'parameters'",
         ),
         (
-            "entry_points:\n  main:\n    parameters:\n      a:\n      type: float\n      default: 1\n"
-            "    command: x {a}\n",
+            "entry_points:\n  main:\n    parameters:\n      a:\n      type: float\n      default: 1\n",
             "parameter-not-a-type",
             (5, 7),
             "'type' and 'default' deeper than 'a'",
@@ -221,7 +220,7 @@ def test_merged_parameters_are_there(tmp_path: Path) -> None:
         (
             "entry_points:\n  main: {parameters: {a: {float: 1}}, command: x}\n",
             "lost-type",
-            (2, 29),
+            (2, 27),
             "type: float",
         ),
         (
