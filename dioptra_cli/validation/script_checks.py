@@ -20,7 +20,7 @@ from dioptra_cli.mlproject.shell import UNKNOWN, Word
 from dioptra_cli.mlproject.usage import ScriptCall
 
 if TYPE_CHECKING:
-    from dioptra_cli.validation.scripts import Argument, Interface, Option, ValueType
+    from dioptra_cli.validation.scripts.interface import Argument, Interface, Option, ValueType
 
 Cache = MutableMapping[tuple[str, int, int], "Interface | None"]
 """What scripts take, by their path, time of change and size; the caller keeps it as long as it validates."""

@@ -10,7 +10,8 @@ from typing import Any
 import click
 import pytest
 
-from dioptra_cli.validation.scripts import Interface, Kind, Option, Syntax, read_script
+from dioptra_cli.validation.scripts import read_script
+from dioptra_cli.validation.scripts.interface import Interface, Kind, Option, Syntax
 
 SAMPLES = Path(__file__).parents[2] / "sample_projects"
 
