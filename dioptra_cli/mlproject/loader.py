@@ -15,8 +15,9 @@ import yaml
 
 from dioptra_cli.errors import Level, Location, Problem, ProjectError, UsageError
 from dioptra_cli.mlproject.document import DocumentReader, Rejected, kind_of
+from dioptra_cli.mlproject.environment_reader import default_environment
 from dioptra_cli.mlproject.model import Loaded, Project
-from dioptra_cli.mlproject.reader import ProjectReader, default_environment
+from dioptra_cli.mlproject.reader import ProjectReader
 
 FILE_NAME = "MLproject"
 

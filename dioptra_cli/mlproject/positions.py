@@ -28,6 +28,8 @@ class Source:
         self.path = path
         self.text = text
         self._starts: list[int] | None = None
+        # By the identity of a node, which is kept with it so that no other node can get it.
+        self._solid: dict[int, tuple[Any, list[int]]] = {}
 
     def at_mark(self, mark: Any) -> Location:
         """Return the place of a PyYAML mark."""
@@ -52,13 +54,12 @@ class Source:
         YAML folds, strips and re-indents, but it keeps every character that is not blank, in order. So the n-th
         such character of the value is the n-th of the source, whatever the style.
         """
-        wanted = sum(1 for char in node.value[:offset] if not char.isspace())
-        last = node.start_mark.index
-        for count, index in enumerate(self._solid_characters(node)):
-            last = index
-            if count == wanted:
-                break
-        return self.at_index(last)
+        solid = self._solid.get(id(node))
+        if solid is None:
+            solid = self._solid[id(node)] = (node, list(self._solid_characters(node)))
+        wanted = len("".join(node.value[:offset].split()))
+        places = solid[1] or [node.start_mark.index]
+        return self.at_index(places[min(wanted, len(places) - 1)])
 
     def raw(self, node: Any) -> str:
         """Return the source text of the scalar `node`, without surrounding blanks."""

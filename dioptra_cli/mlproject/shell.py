@@ -1,9 +1,10 @@
-"""How bash reads the place of each placeholder in a command, found without looking at any value.
+"""How bash reads a command: its simple commands, and the place of each placeholder, whatever its value.
 
-Owns the knowledge of bash's syntax. It reads a command as bash's own parser does, character by character, and notes
-for each placeholder what a value has to withstand there. It errs on the side of refusing: a place where no value can
-be made safe is a fault, and so is a construct that it does not follow. It trusts the command's author and nobody
-else: what a program, or a later `eval "$X"`, makes of a value that it was given is the author's choice.
+Owns the knowledge of bash's syntax. It reads a command as bash's own parser does, character by character where it
+has to, and notes for each placeholder what a value has to withstand there. It errs on the side of refusing: a place
+where no value can be made safe is a fault, and so is a construct that it does not follow. It trusts the command's
+author and nobody else: what a program, or a later `eval "$X"`, makes of a value that it was given is the author's
+choice.
 
 Pure: it runs nothing. Writing values so that they withstand is `dioptra_cli.execution.command`'s business.
 """
@@ -11,12 +12,14 @@ Pure: it runs nothing. Writing values so that they withstand is `dioptra_cli.exe
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from enum import Enum, auto
-from itertools import pairwise
+from functools import lru_cache
+from itertools import islice, pairwise
 from typing import NamedTuple
 
-from dioptra_cli.mlproject.template import Fault, Literal, Placeholder, Template
+from dioptra_cli.mlproject.template import Fault, Literal, Placeholder, Template, parse_template
 
 
 class Context(Enum):
@@ -90,6 +93,36 @@ class HereDocument(NamedTuple):
     lines: tuple[tuple[str | int, ...], ...]
 
 
+class Word(NamedTuple):
+    """A word of a simple command.
+
+    Attributes:
+        text: Its text without quotes; NUL for each placeholder, `UNKNOWN` for what is substituted, matched against
+            file names or otherwise not told by the command itself.
+        start: Where it begins in `Template.source`.
+        end: Where it ends there.
+        parameters: The names of the placeholders in it, in order.
+    """
+
+    text: str
+    start: int
+    end: int
+    parameters: tuple[str, ...]
+
+
+class SimpleCommand(NamedTuple):
+    """A program, builtin or function that is called, with its arguments.
+
+    Attributes:
+        words: From its name on, at least one; without the assignments before it and without redirections.
+        certain: Whether it runs, unless what comes before it fails, and in the project's directory. False in a
+            loop, `if`, `case`, function, group or substitution, after `||`, and behind `cd`, `exit` and the like.
+    """
+
+    words: tuple[Word, ...]
+    certain: bool
+
+
 class ShellReading(NamedTuple):
     """A command as the shell reads it.
 
@@ -99,6 +132,10 @@ class ShellReading(NamedTuple):
         faults: The placeholders, or the constructs, with which no value is safe.
         end: The index in `Template.text` where further arguments of the last command belong, if it takes any.
         no_end: Why no arguments can be added, where `end` is None.
+        commands: The simple commands, in the order of the text, as far as it could be followed.
+        comments: Where each comment begins and ends in `Template.source`.
+        unclear: Where the text could not be followed any further, if so. Without placeholders that is no fault.
+        doubtful: Whether it was followed, but with syntax whose correctness is for bash to judge.
     """
 
     slots: tuple[Slot, ...]
@@ -106,25 +143,53 @@ class ShellReading(NamedTuple):
     faults: tuple[Fault, ...]
     end: int | None
     no_end: str = ""
+    commands: tuple[SimpleCommand, ...] = ()
+    comments: tuple[tuple[int, int], ...] = ()
+    unclear: Fault | None = None
+    doubtful: bool = False
+
+
+@lru_cache(maxsize=64)
+def read_command(command: str) -> tuple[Template, ShellReading]:
+    """Return a command's template and how bash reads it; several checks ask for the same one in turn."""
+    template = parse_template(command)
+    return template, read_shell(template)
 
 
 def read_shell(template: Template) -> ShellReading:
-    """Find out how bash reads the place of each placeholder. Never raises."""
+    """Find out how bash reads a command. Never raises."""
     findings = _Findings(template)
     reader = _Reader(findings.text, range(len(findings.text)), findings)
     end, no_end = None, "its shell syntax is not understood"
+    place: tuple[int, str, str, str | None] | None
     try:
         reader.commands("")
         end, no_end = reader.end, reader.no_end
-    except _Unclear as unclear:
-        findings.note_fault(unclear.index, unclear.name, unclear.message, unclear.hint)
+        place = None
+    except _Unclear as found:
+        place = found.index, found.name, found.message, found.hint
     except RecursionError:
-        findings.note_fault(0, "unclear-shell-syntax", "the command is nested too deeply")
-    faults = tuple(fault for _, fault in sorted(findings.faults.items())) if findings.numbers else ()
-    if faults or not findings.numbers:
-        return ShellReading((), (), faults, end, no_end)
-    slots = tuple(findings.slots[index] for index in findings.numbers)
-    return ShellReading(slots, tuple(findings.documents), (), end, no_end)
+        place = 0, "unclear-shell-syntax", "the command is nested too deeply", None
+    if place:
+        findings.note_fault(*place)
+    unclear = findings.faults[place[0]] if place else None
+    faults: tuple[Fault, ...] = ()
+    slots: tuple[Slot, ...] = ()
+    if findings.numbers:
+        faults = tuple(fault for _, fault in sorted(findings.faults.items()))
+        if not faults:
+            slots = tuple(map(findings.slots.__getitem__, findings.numbers))
+    return ShellReading(
+        slots,
+        tuple(findings.documents) if slots else (),
+        faults,
+        end,
+        no_end,
+        findings.simple_commands(),
+        tuple((findings.offset(start), findings.offset(end)) for start, end in findings.comments),
+        unclear,
+        findings.doubtful,
+    )
 
 
 _FAULTS = {
@@ -195,6 +260,11 @@ _ARITHMETIC_TESTS = frozenset(("-eq", "-ne", "-lt", "-le", "-gt", "-ge"))
 _EVALUATING_COMMANDS = re.compile(
     r"eval|let|trap|alias|declare|typeset|local|unset|read|mapfile|readarray|wait|getopts|comp(?:gen|lete)|bind|fc"
 )
+_CHECKED = frozenset(
+    ("declare", "typeset", "local", "export", "readonly", "set", "shopt", "printf", "test", "[")
+)
+_MOVING = frozenset(("cd", "pushd", "popd"))
+_LEAVING = frozenset(("exit", "return"))
 _DECLARING_COMMANDS = frozenset(("declare", "typeset", "local", "export", "readonly"))
 # Variables whose new value bash evaluates, or that change how it reads what follows.
 _EVALUATED_VARIABLES = re.compile(r"S?RANDOM|SECONDS|LINENO|HISTCMD|OPTIND|PS4|ENV|BASH_\w+|POSIXLY_CORRECT")
@@ -204,13 +274,22 @@ _HARMLESS_OPTIONS = re.compile(
     r"|-[sup]+|(?:dot|ext|fail|null)glob|globstar|inherit_errexit|lastpipe|nocase(?:glob|match)"
 )
 
-_OPAQUE = "\x01"  # in the outline of a word: something quoted or substituted
+UNKNOWN = "\x01"
+"""In the text of a word: what the command itself does not tell."""
+
+_QUOTE_HINT = "close it, or put a backslash before it where it is a plain character"
+
+_OPAQUE = UNKNOWN  # in the outline of a word: something quoted or substituted
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)(?:\[[^]]*\])?\+?=", re.ASCII)
 _ASSIGNMENT_TO_VALUE = re.compile(r"\w*\0[\w\0]*(?:\[[^]]*\])?\+?=", re.ASCII)
 _DESCRIPTOR = re.compile(r"\d+|\{[A-Za-z_]\w*\}", re.ASCII)
 _BLANKS = re.compile(r"(?:[ \t]|\\\n)+")
 _LITERAL_RUN = re.compile(r"[^ \t\n|&;()<>\\\0'\"`$\[]+")
+_PLAIN_WORD = re.compile(r"[\w\0./=:,@%+-]+")
+_PLAIN_WORDS = re.compile(rf"(?:(?:[ \t]|\\\n)*{_PLAIN_WORD.pattern}(?=[ \t\n;]|\Z))+")
+_PLAIN_NAME = re.compile(r"[\w./-]+")
+_EXPANDED = re.compile(r"[*?]|\[[^]]+\]|^~|\{[^{}]*(?:,|\.\.)[^{}]*\}")
 _TILDE_PREFIX = re.compile(r"(?:^|[:=])~[^/:=]*$")
 _DEFAULT_OPERATOR = re.compile(r"([A-Za-z_]\w*|[0-9]+):?([-=+?])", re.ASCII)
 _NUMERIC_ESCAPE = re.compile(
@@ -233,27 +312,63 @@ class _Findings:
     """What the readers of a template and of its parts have found. Keys are indices of its text."""
 
     def __init__(self, template: Template) -> None:
-        self.template = template
-        self.text = template.text
-        self.placeholders = template.placeholders
-        indices = [match.start() for match in re.finditer("\0", self.text)]
-        self.numbers = {index: number for number, index in enumerate(indices)}
+        self.placeholders: list[Placeholder] = []
+        self.numbers: dict[int, int] = {}  # of the placeholders
+        self.starts: list[int] = []  # for each piece of the template, where it begins in the text,
+        self.shifts: list[int] = []  # and how much further on it begins in the source
+        texts, passed = [], 0
+        for piece in template.pieces:
+            text = "\0"
+            if isinstance(piece, Literal):
+                text = piece.text
+            else:
+                self.numbers[passed] = len(self.placeholders)
+                self.placeholders.append(piece)
+            texts.append(text)
+            self.starts.append(passed)
+            self.shifts.append(piece.offset - passed)
+            passed += len(text)
+        self.starts.append(passed)
+        self.shifts.append(len(template.source) - passed)
+        self.text = "".join(texts)
         self.slots: dict[int, Slot] = {}
         self.documents: list[HereDocument] = []
         self.faults: dict[int, Fault] = {}
+        self.commands: list[tuple[list[_Word], bool]] = []
+        self.comments: list[tuple[int, int]] = []
+        self.elsewhere = False  # whether what follows may not run, or in another directory
+        self.doubtful = False
+
+    def offset(self, index: int) -> int:
+        """Return where in the template's source the character at `index` of its text begins."""
+        return index + self.shifts[bisect_right(self.starts, index) - 1]
+
+    def simple_commands(self) -> tuple[SimpleCommand, ...]:
+        """Return the simple commands that were found, in the order of the text."""
+        if len(self.commands) > 1:  # those in a substitution are found before the command around it
+            self.commands.sort(key=lambda found: found[0][0].start)
+        starts, shifts, piece_at = self.starts, self.shifts, bisect_right
+        commands = []
+        for found, certain in self.commands:
+            words = []
+            for _, text, _, _, inside, start, end, known in found:
+                words.append(
+                    Word(
+                        text if known is None else known,
+                        start + shifts[piece_at(starts, start) - 1],
+                        end + shifts[piece_at(starts, end) - 1],
+                        tuple([self.placeholder(index).name for index in inside]) if inside else (),
+                    )
+                )
+            commands.append(SimpleCommand(tuple(words), certain))
+        return tuple(commands)
 
     def placeholder(self, index: int) -> Placeholder:
         return self.placeholders[self.numbers[index]]
 
     def note_fault(self, index: int, name: str, message: str, hint: str | None = None) -> None:
         """Note the first fault at `index`."""
-        offset, passed = len(self.template.source), 0
-        for piece in self.template.pieces:
-            length = len(piece.text) if isinstance(piece, Literal) else 1
-            if passed <= index < passed + length:
-                offset = piece.offset + index - passed
-            passed += length
-        self.faults.setdefault(index, Fault(offset, name, message, hint))
+        self.faults.setdefault(index, Fault(self.offset(index), name, message, hint))
 
     def reject(self, indices: Iterable[int], name: str, by: str = "") -> None:
         """Note that the placeholders at `indices` cannot stand there; `by` is what stands in the way."""
@@ -272,7 +387,7 @@ class _Findings:
 
     def since(self, known: int) -> list[int]:
         """Return the indices of the slots that were found after the first `known`."""
-        return list(self.slots)[known:] if len(self.slots) > known else []
+        return list(islice(reversed(self.slots), len(self.slots) - known))[::-1]
 
     def mangle(self, indices: Iterable[int], chars: str) -> None:
         """Note that bash does not pass on `chars` from `indices`, however they are quoted."""
@@ -298,6 +413,8 @@ class _Word(NamedTuple):
         direct: The indices of its placeholders, those in substituted commands aside.
         split: Those of them in a bare `${name:=word}`, whose result the shell splits whatever the quotes.
         inside: The indices of all its placeholders.
+        start, end: The indices of where it begins and ends.
+        known: What is known of its text where bash matches it against file names, or expands braces or a tilde.
     """
 
     outline: str
@@ -305,6 +422,9 @@ class _Word(NamedTuple):
     direct: tuple[int, ...] = ()
     split: tuple[int, ...] = ()
     inside: tuple[int, ...] = ()
+    start: int = 0
+    end: int = 0
+    known: str | None = None
 
     @property
     def fixed(self) -> str:
@@ -319,7 +439,8 @@ class _Word(NamedTuple):
 class _Command:
     """The simple command that is being read."""
 
-    def __init__(self) -> None:
+    def __init__(self, alternative: bool = False) -> None:
+        self.alternative = alternative  # whether it follows `||`
         self.stage = _Stage.START
         self.words: list[_Word] = []
         self.name = ""
@@ -443,11 +564,13 @@ class _Reader:
                 self.at += 1
 
     def comment(self) -> None:
+        start = self.index()
         while (char := self.raw()) not in ("", "\n"):
             if char == "\0":
                 self.place(Context.COMMENT)
             else:
                 self.at += 1
+        self.findings.comments.append((start, self.index()))
 
     def index(self) -> int:
         """Return the index in the template's text of the next character."""
@@ -455,7 +578,9 @@ class _Reader:
             return self.origins[self.at]
         return self.origins[-1] + 1 if self.origins else 0
 
-    def unclear(self, found: str, hint: str | None = None) -> _Unclear:
+    def unclear(self, found: str, hint: str | None = None, at: int | None = None) -> _Unclear:
+        """Return what to raise where the text cannot be followed, here or at `at`."""
+        self.at = self.at if at is None else at
         message = f"the shell's syntax cannot be followed here: {found}"
         return _Unclear(self.index(), "unclear-shell-syntax", message, hint)
 
@@ -484,16 +609,21 @@ class _Reader:
             Whether the word `esac` ended them.
         """
         self.depth += 1
-        command = _Command()
-        ended_by_esac = False
+        command, opening = _Command(), self.at - 1
+        begun = awaited = ended_by_esac = False  # of the command
         while not ended_by_esac:
+            if command.stage in (_Stage.START, _Stage.ARGUMENTS) and self.plain_words(command):
+                begun = True
             self.blanks()
             char = self.peek()
-            if char not in "#\n();&|<>" or self.ahead("<(", ">("):
+            if char not in "#\n();&|<>" or (char in ("<", ">") and self.ahead("<(", ">(")):
+                begun = True
                 ended_by_esac = self.word_of(command)
                 if ended_by_esac and until != "esac":
                     raise self.unclear("'esac' without 'case'")
             elif char == "":
+                if until == ")":
+                    raise self.unclear("a '(' is not closed", at=opening)
                 if until:
                     raise self.unclear(f"the command ends before its '{until}'")
                 break
@@ -501,29 +631,37 @@ class _Reader:
                 self.comment()
                 self.note_no_end("it ends with a comment")
             elif char == "(":
+                begun = True
                 self.parenthesis(command)
             elif char == ")":
                 if until != ")":
                     raise self.unclear("')' without a '('")
                 self.at += 1
                 break
-            elif char in "<>" or self.ahead("&>"):
+            elif char in "<>" or (char == "&" and self.ahead("&>")):
+                begun = True
                 self.redirection()
                 self.note_end(command)
-            elif self.ahead(";;", ";&"):
+            elif char == ";" and self.ahead(";;", ";&"):
                 if until != "esac":
                     raise self.unclear("';;' outside of 'case'")
                 self.at += 2
                 self.accept("&")
                 break
+            elif char == "\n":
+                if begun:
+                    self.finish(command)
+                    command = _Command()
+                    begun = awaited = False
+                self.newline()
             else:
                 self.finish(command)
-                command = _Command()
-                if char == "\n":
-                    self.newline()
-                else:
-                    operator = next(operator for operator in _OPERATORS if self.accept(operator))
-                    self.note_no_end(f"it ends with '{operator}'")
+                operator = next(operator for operator in _OPERATORS if self.accept(operator))
+                self.findings.doubtful |= not begun
+                begun, awaited = False, operator not in (";", "&")
+                command = _Command(operator == "||" or (awaited and command.alternative))
+                self.note_no_end(f"it ends with '{operator}'")
+        self.findings.doubtful |= awaited and not begun
         self.finish(command)
         if until == "" and self.pending:
             self.note_no_end("it ends where a here-document should begin")
@@ -545,6 +683,32 @@ class _Reader:
             self.note_no_end(f"it ends with '{command.name}', which evaluates its arguments")
         elif self.depth == 1:
             self.end, self.no_end = self.at, ""
+
+    def plain_words(self, command: _Command) -> bool:
+        """Read the words that come next, as long as they are what most words are: of plain characters.
+
+        Returns:
+            Whether there was one.
+        """
+        run = _PLAIN_WORDS.match(self.text, self.at)
+        if run is None:
+            return False
+        findings, origins = self.findings, self.origins
+        for match in _PLAIN_WORD.finditer(self.text, self.at, run.end()):
+            text, (start, end) = match[0], match.span()
+            if command.stage is _Stage.START and (text in KEYWORDS or not _PLAIN_NAME.fullmatch(text)):
+                return False
+            inside: tuple[int, ...] = ()
+            if "\0" in text:
+                inside = tuple([origins[at] for at in range(start, end) if self.text[at] == "\0"])
+                for index in inside:
+                    placeholder = findings.placeholder(index)
+                    findings.slots[index] = Slot(placeholder, Context.BARE, backticks=self.backticks)
+                self.direct += inside
+            command.add(_Word(text, text, inside, (), inside, origins[start], origins[end - 1] + 1))
+        self.at = run.end()
+        self.note_end(command)
+        return True
 
     def word_of(self, command: _Command) -> bool:
         """Read the next word as part of `command`; return whether it is `esac`, which ends a clause."""
@@ -598,8 +762,23 @@ class _Reader:
             self.findings.reject(indices, "placeholder-evaluated", f"the variable {name}")
 
     def finish(self, command: _Command) -> None:
-        """Check the arguments of a command that has been read whole."""
-        name, arguments = command.name, command.resolved()[1:]
+        """Note a command that has been read whole, and check its arguments."""
+        if not command.words:
+            return
+        name, findings = command.name, self.findings
+        certain = not (
+            self.depth > 1
+            or self.compounds
+            or self.substitutions
+            or findings.elsewhere
+            or command.alternative
+        )
+        findings.commands.append((command.words, certain))
+        if (name in _MOVING and not self.substitutions) or (name in _LEAVING and certain):
+            findings.elsewhere = True
+        if name not in _CHECKED and not _EVALUATING_COMMANDS.fullmatch(name):
+            return
+        arguments = command.resolved()[1:]
         options = "".join(word.text for word in arguments if word.text[:1] in ("-", "+"))
         if name in _DECLARING_COMMANDS and re.search("[inf]", options):
             raise self.unclear(f"'{name} {options}' lets bash evaluate values later on")
@@ -635,6 +814,7 @@ class _Reader:
 
     def parenthesis(self, command: _Command) -> None:
         """Read `(…)` or `((…))`, or the parentheses of a function definition."""
+        self.findings.doubtful = True
         if command.stage is _Stage.START:
             if self.accept("(("):
                 self.double_parenthesis()
@@ -690,7 +870,9 @@ class _Reader:
         elif word == "coproc":
             raise self.unclear("'coproc' is not supported together with placeholders")
         else:
+            self.findings.doubtful |= word in ("in", "]]")
             return False
+        self.findings.doubtful = True
         self.note_no_end(f"it ends with '{word}'")
         return True
 
@@ -795,9 +977,14 @@ class _Reader:
         target = self.word()
         if not target.outline:
             raise self.unclear("a redirection without a target")
+        self.findings.doubtful |= self.names_descriptor(target.outline)
         self.findings.reject(target.split, "placeholder-split")
         if operator in (">&", "<&"):
             self.findings.reject(target.inside, "placeholder-as-descriptor")
+
+    def names_descriptor(self, text: str) -> bool:
+        """Return whether bash takes the word that has been read for the descriptor of the redirection behind it."""
+        return _DESCRIPTOR.fullmatch(text) is not None and self.peek() in ("<", ">")
 
     def delimiter(self, strips_tabs: bool) -> None:
         """Read the word behind `<<`."""
@@ -817,8 +1004,9 @@ class _Reader:
                 raise _Unclear(self.index(), "placeholder-as-delimiter", *_FAULTS["placeholder-as-delimiter"])
             if self.at <= start or re.search(r"[\\$`\n]", text):
                 raise self.unclear("a here-document whose delimiter is not plain text")
-        if self.at == start:
+        if self.at == start or self.text.startswith("#", start):
             raise self.unclear("a here-document without a delimiter")
+        self.findings.doubtful |= self.names_descriptor(text)
         self.pending.append(_Pending(text, quoted, strips_tabs))
 
     def check_compounds(self) -> None:
@@ -916,7 +1104,8 @@ class _Reader:
             raise self.unclear("a comment in the middle of a command")
         outer = self.direct, self.split, self.brace_blind
         self.direct, self.split, self.brace_blind = [], [], False
-        word_start, known = self.at, len(self.findings.slots)
+        word_start, start_index, known = self.at, self.index(), len(self.findings.slots)
+        end = self.at
         outline = text = ""
         before, has_names = Before.NOTHING, False
         while char := self.peek():
@@ -950,6 +1139,7 @@ class _Reader:
                 has_names |= before is Before.NAME
             outline += seen
             text += said
+            end = self.at
         if "{" in outline:
             self.check_braces(outline, has_names)
         if "~" in outline and _ASSIGNMENT_TO_VALUE.match(outline):
@@ -960,7 +1150,19 @@ class _Reader:
             if "{" in self.text[word_start : self.at]:
                 raise self.unclear('a brace in a word with "`…`"', "write $(…) instead of backticks")
             self.findings.mangle(self.findings.since(known), "{")
-        word = _Word(outline, text, tuple(self.direct), tuple(self.split), tuple(self.findings.since(known)))
+        known_text = None
+        if _EXPANDED.search(outline):
+            known_text = _EXPANDED.sub(UNKNOWN, text) if text == outline else UNKNOWN
+        word = _Word(
+            outline,
+            text,
+            tuple(self.direct),
+            tuple(self.split),
+            tuple(self.findings.since(known)),
+            start_index,
+            self.origins[end - 1] + 1 if end > word_start else start_index,
+            known_text,
+        )
         self.direct, self.split, self.brace_blind = outer[0] + self.direct, outer[1] + self.split, outer[2]
         return word
 
@@ -1018,9 +1220,10 @@ class _Reader:
         return Before.NOTHING
 
     def single_quoted(self) -> None:
+        opening = self.at - 1
         while (char := self.raw()) != "'":
             if not char:
-                raise self.unclear("a single quote is not closed")
+                raise self.unclear("a single quote is not closed", _QUOTE_HINT, opening)
             if char == "\0":
                 self.place(Context.SINGLE_QUOTED)
             else:
@@ -1029,26 +1232,30 @@ class _Reader:
 
     def double_quoted(self) -> str:
         """Read on behind a double quote, up to the next; return the text between them as in `_Word`."""
-        text, before = "", Before.NOTHING
+        text, before, opening = "", Before.NOTHING, self.at - 1
         while (char := self.peek()) != '"':
             if not char:
-                raise self.unclear("a double quote is not closed")
+                raise self.unclear("a double quote is not closed", _QUOTE_HINT, opening)
             if char == "\0":
                 self.place(Context.DOUBLE_QUOTED, before)
                 before = before if before is Before.NAME else Before.NOTHING
             else:
                 self.at += 1
                 before = self.special(char, Context.DOUBLE_QUOTED)
-            text += _OPAQUE if char in "$`" else char
+            if char == "\\":
+                escaped = self.text[self.at - 1 : self.at]
+                text += escaped if escaped in '"$`\\' else char + escaped
+            else:
+                text += _OPAQUE if char in "$`" else char
         self.at += 1
         return text
 
     def ansi_c_quoted(self) -> None:
         """Read `$'…'` behind its opening quote."""
-        before, swallows = Before.NOTHING, False
+        before, swallows, opening = Before.NOTHING, False, self.at - 1
         while (char := self.raw()) != "'":
             if not char:
-                raise self.unclear("a single quote is not closed")
+                raise self.unclear("a single quote is not closed", _QUOTE_HINT, opening)
             if char == "\0":
                 if swallows:
                     self.reject("placeholder-after-backslash")
@@ -1114,6 +1321,7 @@ class _Reader:
 
     def parameter(self, context: Context) -> None:
         """Read `${…}` behind the brace."""
+        opening = self.at - 2
         match = _DEFAULT_OPERATOR.match(self.text, self.at)
         self.at = word_start = match.end() if match else self.at
         known = len(self.direct)
@@ -1121,7 +1329,7 @@ class _Reader:
         before = Before.NOTHING
         while (char := self.peek()) != "}":
             if not char:
-                raise self.unclear("'${' is not closed")
+                raise self.unclear("'${' is not closed", at=opening)
             if char == "\0":
                 index = self.index()
                 if is_bare and re.search(r"~[^/]*$", self.text[word_start : self.at]):
@@ -1198,11 +1406,13 @@ class _Reader:
 
     def backquoted(self, context: Context) -> None:
         """Read a backtick substitution behind its opening backtick."""
-        is_quoted = context is Context.DOUBLE_QUOTED
+        is_quoted, opening = context is Context.DOUBLE_QUOTED, self.at - 1
         unescaped = '\\`$"' if is_quoted else "\\`$"
         text, origins = "", []
         while (char := self.peek()) != "`":
-            if not char or (char == "\0" and context is Context.ARITHMETIC):
+            if not char:
+                raise self.unclear("a backtick is not closed", at=opening)
+            if char == "\0" and context is Context.ARITHMETIC:
                 raise self.unclear("backticks that are not understood")
             if is_quoted and (char == '"' or self.ahead("$(", "${")):
                 self.brace_blind = True

@@ -62,7 +62,18 @@ class Template(NamedTuple):
         """The literal text with a NUL, which no command can contain, in the place of each placeholder."""
         return "".join("\0" if isinstance(piece, Placeholder) else piece.text for piece in self.pieces)
 
+    def offset(self, index: int) -> int:
+        """Return where in the source the character at `index` of `text` begins."""
+        passed = 0
+        for piece in self.pieces:
+            length = 1 if isinstance(piece, Placeholder) else len(piece.text)
+            if index < passed + length:
+                return piece.offset + index - passed
+            passed += length
+        return len(self.source)
 
+
+_PLAIN_FIELD = re.compile(r"\{([^{}.\[\]:!\0]+)\}")
 _BRACE = re.compile(r"[{}]")
 _BRACE_OR_NUL = re.compile(r"[{}\0]")
 _FIELD_NAME_END = re.compile(r"[{}:!]|\[[^\]]*\]?")
@@ -73,6 +84,17 @@ def parse_template(text: str) -> Template:
     pieces: list[Literal | Placeholder] = []
     faults: list[Fault] = []
     start = position = 0
+
+    parts = _PLAIN_FIELD.split(text)
+    if not _BRACE_OR_NUL.search(" ".join(parts[::2])):  # nearly always: nothing but names between braces
+        for number, part in enumerate(parts):
+            if number % 2:
+                pieces.append(Placeholder(part, start))
+                start += len(part) + 2
+            elif part:
+                pieces.append(Literal(part, start))
+                start += len(part)
+        return Template(text, tuple(pieces), ())
 
     def close_literal(end: int) -> None:
         if end > start:
@@ -114,11 +136,14 @@ def undeclared_placeholders(template: Template, declared: Collection[str]) -> li
         name, offset = placeholder.name, placeholder.offset
         if name in declared:
             continue
+        if offset and template.source[offset - 1] == "$":
+            faults.append(_shell_variable(template.source, offset, name))
+            continue
         if name.strip() in declared:
             hint = f"write {{{name.strip()}}}, without blanks"
         else:
             hint = (
-                _shell_text_hint(template.source, offset, name)
+                _literal_text_hint(template.source, offset, name)
                 or did_you_mean(name, declared)
                 or f"declare it, or double the braces to keep them: {{{{{name}}}}}"
             )
@@ -156,16 +181,23 @@ def _field_fault(text: str, offset: int, end: int) -> Fault | None:
         "!": ("placeholder-conversion", "a conversion"),
         ":": ("placeholder-format-spec", "a format specification"),
     }
+    if offset and text[offset - 1] == "$":
+        return _shell_variable(text, offset, content)
     check, kind = kinds[content[len(name)]]
     message = f"'{{{content}}}' asks for {kind} ('{content[len(name) :]}'); a placeholder is a name only"
     plain = f"write {{{name}}}" if name else "name a parameter"
-    return Fault(offset, check, message, _shell_text_hint(text, offset, name or content) or plain)
+    return Fault(offset, check, message, _literal_text_hint(text, offset, name or content) or plain)
 
 
-def _shell_text_hint(source: str, offset: int, name: str) -> str | None:
+def _shell_variable(source: str, offset: int, content: str) -> Fault:
+    """Return the fault of a `${…}` that `str.format` takes for a placeholder."""
+    hint = f"write ${{{source[offset : _closing(source, offset)]}}} for a shell variable"
+    message = f"'${{{content}}}' is read as the placeholder {{{content}}}"
+    return Fault(offset, "shell-variable-in-braces", message, hint)
+
+
+def _literal_text_hint(source: str, offset: int, name: str) -> str | None:
     """Return a hint if braces at `offset` that hold `name` look like text of the shell, awk or JSON."""
-    if source[:offset].endswith("$"):
-        return f"write ${{{source[offset : _closing(source, offset)]}}} for a shell variable"
     if re.fullmatch(r"\w[\w -]*", name) and not re.fullmatch(r"[\d, ]*", name):
         return None
     return f"to keep the braces, double them: {{{source[offset : _closing(source, offset)]}}}"

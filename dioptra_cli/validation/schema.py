@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from dioptra_cli.mlproject.environment_reader import ENVIRONMENTS
 from dioptra_cli.mlproject.model import EXTRA_TYPES, STANDARD_TYPES
-from dioptra_cli.mlproject.reader import ENVIRONMENTS
 
 EXPRESSED = (
     "empty-file",

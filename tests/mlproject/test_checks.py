@@ -1,4 +1,4 @@
-"""What is wrong with commands, and where."""
+"""What is wrong with commands, and where, and what mends it."""
 
 from __future__ import annotations
 
@@ -8,78 +8,172 @@ import pytest
 
 from dioptra_cli.errors import Problem
 from dioptra_cli.mlproject import checks, loader
-from dioptra_cli.mlproject.template import parse_template
+from dioptra_cli.mlproject.catalogue import BY_NAME
+from dioptra_cli.validation import fixes
 
 
-def check(directory: Path, command: str, parameters: str = "{}") -> list[Problem]:
+def check(directory: Path, command: str, parameters: str = "{epochs: float}") -> list[Problem]:
     """Check an entry point; the command starts at line 4, column 14 of the file."""
     text = f"entry_points:\n  main:\n    parameters: {parameters}\n    command: {command}\n"
     (directory / "MLproject").write_text(text)
     project = loader.load(str(directory)).project
     assert project is not None
-    return checks.check_entry_point(project.entry_points["main"])
+    return checks.check_entry_point(project.entry_points["main"], project.source)
+
+
+def mended(directory: Path, command: str) -> str | None:
+    """Return the command after the repairs of all problems, which leave none; None where there are no repairs."""
+    edits = [edit for problem in check(directory, command) for edit in problem.fix]
+    if not edits:
+        return None
+    text = fixes.apply((directory / "MLproject").read_bytes(), edits).decode()
+    (directory / "MLproject").write_text(text)
+    project = loader.load(str(directory)).project
+    assert project is not None
+    entry_point = project.entry_points["main"]
+    assert checks.check_entry_point(entry_point, project.source) == []
+    return entry_point.command
+
+
+def block(text: str) -> str:
+    """Indent the lines of a block scalar, of which the first is its header, so that they begin at column 7."""
+    return text.replace("\n", "\n      ").rstrip(" ")
 
 
 @pytest.mark.parametrize(
-    ("command", "code", "place", "hint"),
+    ("command", "name", "place", "hint"),
     [
-        ("'echo {y}'", "undeclared-placeholder", (4, 20), None),
-        ("'echo {ecochs}'", "undeclared-placeholder", (4, 20), "'epochs'"),
-        ("'echo ${HOME} {epochs}'", "undeclared-placeholder", (4, 21), "${{HOME}}"),
-        ("\"awk '{print $1}' {epochs}\"", "undeclared-placeholder", (4, 20), "double them"),
-        ("'echo {epochs.real}'", "placeholder-attribute", (4, 20), "{epochs}"),
-        ("'echo {epochs[0]}'", "placeholder-index", (4, 20), "{epochs}"),
-        ("'echo {epochs!r}'", "placeholder-conversion", (4, 20), "{epochs}"),
-        ("'echo {epochs:.3f}'", "placeholder-format-spec", (4, 20), "{epochs}"),
-        ("'echo {} {epochs}'", "empty-placeholder", (4, 20), None),
-        ("'echo } {epochs}'", "unbalanced-brace", (4, 20), "}}"),
-        ("'echo {epochs'", "unbalanced-brace", (4, 20), "{{"),
-        ("'echo ${epochs}'", None, (4, 21), "$"),
-        ("'cat <<{epochs}'", None, (4, 21), None),
-        ("'true'", "unused-parameter", (3, 18), None),
-        ("''", "empty-command", (4, 14), None),
-        ("'echo {epochs} \\'", "trailing-backslash", (4, 29), "no next line"),
-        ("'echo \\ --x {epochs}'", "escaped-blank", (4, 20), "joined"),
-        (">\n      python x.py\n        --epochs {epochs}\n", "option-on-its-own-line", (6, 9), "indent"),
-        ("|\n      python x.py\n      --epochs {epochs}\n", "option-on-its-own-line", (6, 7), "\\"),
+        ("'echo {y} {epochs}'", "undeclared-placeholder", (4, 20, 23), None),
+        ("'echo {ecochs}'", "undeclared-placeholder", (4, 20, 28), "'epochs'"),
+        ("'echo ${HOME} {epochs}'", "shell-variable-in-braces", (4, 21, 27), "${{HOME}}"),
+        ("'echo ${HOME:-x} {epochs}'", "shell-variable-in-braces", (4, 21, None), "${{HOME:-x}}"),
+        ("\"awk '{print $1}' {epochs}\"", "undeclared-placeholder", (4, 20, None), "double them"),
+        ("'echo {epochs.real}'", "placeholder-attribute", (4, 20, None), "{epochs}"),
+        ("'echo {epochs[0]}'", "placeholder-index", (4, 20, None), "{epochs}"),
+        ("'echo {epochs!r}'", "placeholder-conversion", (4, 20, None), "{epochs}"),
+        ("'echo {epochs:.3f}'", "placeholder-format-spec", (4, 20, None), "{epochs}"),
+        ("'echo {} {epochs}'", "empty-placeholder", (4, 20, None), None),
+        ("'echo } {epochs}'", "unbalanced-brace", (4, 20, None), "}}"),
+        ("'echo {epochs'", "unbalanced-brace", (4, 20, None), "{{"),
+        ("'echo ${epochs}'", "placeholder-after-dollar", (4, 21, 29), "$"),
+        ("'cat <<{epochs}'", "placeholder-as-delimiter", (4, 21, 29), None),
+        ("'true'", "unused-parameter", (3, 18, None), None),
+        ("''", "empty-command", (4, 14, None), None),
+        ("'echo {epochs} \\'", "trailing-backslash", (4, 29, None), "no next line"),
+        ("'echo \\ --x {epochs}'", "escaped-blank", (4, 20, None), "joined"),
+        (block(">\npython x.py \\\n--x {epochs} \\\n--y 1\n"), "escaped-blank", (5, 19, 20), "joined"),
+        (block("|\npython x.py \\ \n  --x {epochs}\n"), "escaped-blank", (5, 19, 20), "end the line"),
+        (block(">\npython x.py\n  --epochs {epochs}\n"), "option-on-its-own-line", (6, 9, 17), "alike"),
+        (block(">\npython x.py\n\n--epochs {epochs}\n"), "option-on-its-own-line", (7, 7, 15), "empty line"),
+        (block("|\npython x.py\n--epochs {epochs}\n"), "option-on-its-own-line", (6, 7, 15), "\\"),
+        (block("|\npython x.py \\\n  -a 1\n  -e {epochs}\n"), "option-on-its-own-line", (7, 9, 11), "\\"),
+        (block("|\npython x.py\n  model.lr={epochs}\n"), "option-on-its-own-line", (6, 9, 26), None),
+        (block("|\npython x.py\n  lr={epochs}\n"), "option-on-its-own-line", (6, 9, 20), None),
+        (block(">\npython x.py\n  {epochs}\n"), "option-on-its-own-line", (6, 9, 17), None),
+        (block(">\npython x.py\n# --fast\n--e {epochs}\n"), "commented-out-options", (6, 7, None), "before"),
+        (block(">\npython x.py # fast\n{epochs}\n"), "commented-out-options", (5, 19, None), None),
+        (
+            block("|\npython x.py \\\n  # --a \\\n  --e {epochs}\n"),
+            "commented-out-options",
+            (6, 9, None),
+            None,
+        ),
+        (block("|\npython x.py # fast \\\n  --e {epochs}\n"), "commented-out-options", (5, 19, None), None),
+        ("python src\\train.py {epochs}", "windows-path", (4, 21, 33), "'src/train.py'"),
+        ("python x.py --d=C:\\data\\x {epochs}", "windows-path", (4, 30, 39), "'C:/data/x'"),
+        ("python x.py --e \"{epochs}\" '{epochs}'", "quoted-placeholder", (4, 31, 39), "quotes away"),
+        ('echo "after {epochs}"', "quoted-placeholder", (4, 26, 34), "outside"),
+        ('bash -c "echo {epochs}"', "placeholder-in-code", (4, 28, 36), "bash -c '… \"$1\"' _ {epochs}"),
+        ("'docker run img sh -ec \"ls {epochs}\"'", "placeholder-in-code", (4, 41, 49), "sh -c"),
+        ("python -c 'print({epochs})'", "placeholder-in-code", (4, 31, 39), "sys.argv"),
+        ("ssh -p 22 me@host ls {epochs}", "placeholder-in-code", (4, 35, 43), "printf %q {epochs}"),
     ],
 )
 def test_defects_are_found_at_their_place(
-    tmp_path: Path, command: str, code: str | None, place: tuple[int, int], hint: str | None
+    tmp_path: Path, command: str, name: str, place: tuple[int, int, int | None], hint: str | None
 ) -> None:
-    found = [p for p in check(tmp_path, command, "{epochs: float}") if code is None or p.name == code]
-    assert len(found) == 1, [str(p) for p in found]
-    location = found[0].location
+    found = check(tmp_path, command)
+    if name == "empty-command":
+        found = [problem for problem in found if problem.name != "unused-parameter"]
+    assert [problem.name for problem in found] == [name], [str(problem) for problem in found]
+    problem, (line, column, end) = found[0], place
+    location = problem.location
     assert location is not None
-    assert (location.line, location.column) == place
-    assert found[0].entry_point == "main"
+    assert (location.line, location.column) == (line, column)
+    assert location.end == end or end is None
+    assert (problem.entry_point, problem.level) == ("main", BY_NAME[name].level)
     if hint is not None:
-        assert hint in (found[0].hint or ""), found[0].hint
+        assert hint in (problem.hint or ""), problem.hint
 
 
 @pytest.mark.parametrize(
     "command",
     [
         "'echo {epochs} ${{HOME}} {{}}'",
-        ">\n      python x.py\n      --epochs {epochs}\n",
-        "|\n      python x.py \\\n        --epochs {epochs}\n",
-        "|\n      cat <<EOF\n      --epochs {epochs}\n      EOF\n",
-        "|\n      a {epochs} |\n      b && \\\n      c\n",
-        '\'$(echo {epochs}) "$(cat "{epochs}")" `echo {epochs}`\'',
-        "'A={epochs} B=\"x{epochs}y\" cmd'",
+        block(">\npython x.py\n--epochs {epochs}\n"),
+        block("|\npython x.py \\\n  --epochs {epochs}\n"),
+        block(">\npython x.py \\\n  --epochs {epochs}\n"),
+        block("|\ncat <<EOF\n--epochs {epochs}\nEOF\n"),
+        block("|\na {epochs} |\nb && \\\nc\n"),
+        block("|\nfor x in 1; do\n  {epochs}\ndone\n"),
+        block("|\ncase {epochs} in\n  -x) echo 1;;\nesac\n"),
+        block("|\nX=1\npython x.py {epochs}\nY=2\npython y.py\n"),
+        block("|\n# python old.py --fast\npython x.py {epochs}\n# --slow\n"),
+        block(">\npython x.py {epochs}\n# --fast\n# --slow\n"),
+        block("|\npython x.py \\\n  --e {epochs} \\\n  # --fast\n"),
+        "'$(echo {epochs}) `echo {epochs}`'",
+        "A={epochs} B=x{epochs}y cmd",
+        "cat C:\\\\data\\\\x s\\_x a\\.py {epochs}",
+        "cat My\\ File.txt \\ x {epochs}",
+        "echo a\\tb 's/a\\b/c/' \"src\\train\" {epochs}",
+        "sed s/a\\tb/c/ {epochs} | grep \\d\\w | tr a\\nb c",
+        "bash -c 'echo \"$1\"' _ {epochs}",
+        "bash -c {epochs}",
+        "'ssh host \"ls $(printf %q {epochs})\"'",
+        "python -m bash -e {epochs}",
+        "echo {epochs} \\\\",
     ],
 )
 def test_good_commands_have_no_problems(tmp_path: Path, command: str) -> None:
-    assert check(tmp_path, command, "{epochs: float}") == []
+    assert check(tmp_path, command) == []
 
 
-def test_a_placeholder_at_fault_still_counts_as_a_use(tmp_path: Path) -> None:
-    codes = [p.name for p in check(tmp_path, "'echo {epochs:.3f}'", "{epochs: float}")]
-    assert codes == ["placeholder-format-spec"]
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("|\nx --e {epochs} \\\n", "x --e {epochs}\n"),
+        (">\nx --e {epochs} \\\n\n", "x --e {epochs}\n"),
+        (">\nx \\\n--e {epochs} \\\n--f 1\n", "x --e {epochs} --f 1\n"),
+        ("x \\\n--e {epochs} \\\n", "x --e {epochs}"),
+        (">\nx\n  --e {epochs}\n  --f 1\n--g\n", "x --e {epochs} --f 1 --g\n"),
+        (">\nx &&\ny\n  --e {epochs}\n  lr=1\n", "x && y --e {epochs} lr=1\n"),
+        ("|\nx\n  --e {epochs}\n  --f 1\ny\n  -z\n", "x \\\n  --e {epochs} \\\n  --f 1\ny \\\n  -z\n"),
+        ("|\nx \\\n  --e {epochs}  \n  --f 1\n", "x \\\n  --e {epochs} \\\n  --f 1\n"),
+        ("|\nx \\ \n  --e {epochs}\n", "x \\\n  --e {epochs}\n"),
+        # A person has to decide: what follows would be joined too, or the lines are not joined for another reason.
+        (">\nx\n  --e {epochs}\ny\n", None),
+        (">\nx \\\n  --e {epochs}\n  --f 1\n", None),
+        (">\nx\n\n--e {epochs}\n", None),
+        ("|\nx\n\n--e {epochs}\n", None),
+        ("|\nx;\n  --e {epochs}\n", None),
+        ("|\nx # why\n  --e {epochs}\n", None),
+    ],
+)
+def test_what_has_one_meaning_can_be_mended(tmp_path: Path, before: str, after: str | None) -> None:
+    assert mended(tmp_path, block(before)) == after
 
 
-def test_a_template_is_split_as_str_format_splits_it() -> None:
-    text = "a{{b}}{x}c{y}{{{x}}}"
-    template = parse_template(text)
-    assert [p.name for p in template.placeholders] == ["x", "y", "x"]
-    assert template.text.replace("\0", "V") == text.format(x="V", y="V")
+def test_lines_that_are_not_joined_are_one_problem_for_each_command(tmp_path: Path) -> None:
+    command = block("|\nx\n  --a\n  {epochs}\n  -b\ny\n  --c\n")
+    first, second = check(tmp_path, command)
+    assert (first.location and first.location.line, second.location and second.location.line) == (6, 10)
+    assert "and 2 more" in first.message
+    assert "this line runs" in second.message
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [("'echo {epochs:.3f}'", "placeholder-format-spec"), ("'echo {epoch}'", "undeclared-placeholder")],
+)
+def test_a_placeholder_at_fault_still_counts_as_a_use(tmp_path: Path, command: str, name: str) -> None:
+    assert [problem.name for problem in check(tmp_path, command)] == [name]

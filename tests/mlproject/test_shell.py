@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+import subprocess
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -391,3 +394,96 @@ def test_any_text_is_read_without_an_exception(text: str) -> None:
 
 def test_deep_nesting_is_refused_not_raised() -> None:
     assert read("$(" * 5000 + "{x}").faults[0].name == "unclear-shell-syntax"
+
+
+@pytest.mark.parametrize(
+    ("text", "commands"),
+    [
+        ("python a.py --x={x} 'b c' \"$d\"", "python a.py --x=\0 b c \x01"),
+        ("A=1 B=$(c) d e >f 2>&1 <g h", "?c / d e h"),
+        ("a | b; c & d\ne && f", "a / b / c / d / e / f"),
+        ("a || b && c; d", "a / ?b / ?c / d"),
+        ("a && (b; c) && d", "a / ?b / ?c / d"),
+        ("if a; then b; else c; fi; d", "?a / ?b / ?c / d"),
+        ("for x in y z; do a $x; done; while b; do c; done", "?a \x01 / ?b / ?c"),
+        ("f() {{ a; }}; f", "?a / f"),
+        ("case x in a) b;; esac; c", "?b / c"),
+        ('echo $(a {x}) `b` "$(c)"', "echo \x01 \x01 \x01 / ?a \0 / ?b / ?c"),
+        ("cd x && a", "cd x / ?a"),
+        ("(cd x; a); b", "?cd x / ?a / ?b"),
+        ('X="$(cd x && pwd)"; a', "?cd x / ?pwd / a"),
+        ("a; exit 1; b", "a / exit 1 / ?b"),
+        ("a || exit 1; b", "a / ?exit 1 / b"),
+        ("cat <<EOF\n-a b\nEOF\nc", "cat / c"),
+        ("cat <<EOF\n$(a {x}) b\nEOF\nc", "cat / ?a \0 / c"),
+        ("a \\\n  b\\\nc # d\n  e", "a bc / e"),
+        ("ls *.py ~/x {{a,b}}c '*' \\*", "ls \x01.py \x01/x \x01c * *"),
+        ('a "x\\"y\\z" $\'n\' b[1] [ c ]', 'a x"y\\z \x01 b\x01 [ c ]'),
+        ("{x} b", "\0 b"),
+        ("a; b 'c", "a"),
+    ],
+)
+def test_simple_commands(text: str, commands: str) -> None:
+    found = [
+        ("" if command.certain else "?") + " ".join(word.text for word in command.words)
+        for command in read(text).commands
+    ]
+    assert " / ".join(found) == commands
+
+
+def test_words_know_where_they_stand_in_the_source() -> None:
+    text = "{{}} 'a {x} b'\\\n  \\\n --y={y}{x}\n`c {x}` && d{{e\\\nf"
+    found = [(text[word.start : word.end], word.parameters) for c in read(text).commands for word in c.words]
+    assert found == [
+        ("{{}}", ()),
+        ("'a {x} b'", ("x",)),
+        ("--y={y}{x}", ("y", "x")),
+        ("`c {x}`", ("x",)),
+        ("c", ()),
+        ("{x}", ("x",)),
+        ("d{{e\\\nf", ()),
+    ]
+
+
+def test_comments_know_where_they_stand() -> None:
+    text = "# a {x}\nb '#' c#d # e\n"
+    assert [text[start:end] for start, end in read(text).comments] == ["# a {x}", "# e"]
+
+
+@pytest.mark.parametrize(
+    ("text", "index"),
+    [
+        ("echo 'a' it's", 11),
+        ('echo "a', 5),
+        ("echo $'a", 6),
+        ("echo ${{a", 5),
+        ("echo {{}} `a", 10),
+        ("echo )", 5),
+    ],
+)
+def test_what_is_not_closed_is_named_where_it_begins(text: str, index: int) -> None:
+    reading = read(text)
+    assert reading.faults == ()
+    assert reading.unclear is not None
+    assert reading.unclear.offset == index
+
+
+_TOKENS = """' " ( ) if then fi else while do done for case esac in ; ;; && || | & < > << {{ }} a b=c $( ` ${{a}} \\ #
+[[ ]] ! time function f() A=( >&2 <( [ ] a[1]= -o until select $' $" <<< 2> &> |& ~ * EOF (( x y $((1))"""
+
+
+def test_bash_can_read_what_the_reader_is_sure_of() -> None:
+    generator = random.Random(20)
+    texts: set[str] = set()
+    while len(texts) < 400:
+        tokens = generator.choices(_TOKENS.replace("\n", " \n ").split(" "), k=generator.randint(1, 6))
+        text = generator.choice((" ", " ", "' ")).join(tokens)
+        template = parse_template(text)
+        reading = read_shell(template)
+        if not (template.faults or reading.unclear or reading.doubtful):
+            texts.add(template.text)
+    refused = []
+    for text in sorted(texts):
+        asked = subprocess.run(["bash", "-n", "-c", "--", text], capture_output=True, check=False)
+        refused += [(text, asked.stderr)] if asked.returncode else []
+    assert refused == []

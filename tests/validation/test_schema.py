@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
 from dioptra_cli.errors import Level
-from dioptra_cli.mlproject import reader
+from dioptra_cli.mlproject import parameter_reader, reader
 from dioptra_cli.mlproject.catalogue import BY_NAME, code_of, level_of
 from dioptra_cli.validation.explanations import explanations
 from dioptra_cli.validation.schema import EXPRESSED, schema
@@ -153,7 +153,7 @@ def test_it_has_the_keys_of_the_format() -> None:
     of = schema()
     assert set(of["properties"]) == set(reader.PROJECT_KEYS)
     assert set(of["definitions"]["entry_point"]["properties"]) == set(reader.ENTRY_POINT_KEYS)
-    assert set(of["definitions"]["parameter"]["properties"]) == set(reader.PARAMETER_KEYS)
+    assert set(of["definitions"]["parameter"]["properties"]) == set(parameter_reader.PARAMETER_KEYS)
 
 
 def test_each_expressed_check_has_an_example() -> None:

@@ -1,0 +1,150 @@
+"""Reads the software environment that a project asks for, and refuses what MLflow's loader refuses in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from dioptra_cli.errors import did_you_mean
+from dioptra_cli.mlproject.document import Entries, kind_of
+from dioptra_cli.mlproject.mappings import MappingReader
+from dioptra_cli.mlproject.model import EntryPoint, Environment
+
+ENVIRONMENTS = ("docker_env", "conda_env", "python_env")
+DOCKER_KEYS = ("image", "volumes", "environment")
+
+_MOST_COMPARED = 100
+"""Names that a misspelled one is compared with: a hint is not worth more time."""
+_USUAL_FILES = {"python_env": "python_env.yaml", "conda_env": "conda.yaml"}
+"""The environment files that MLflow takes even where no key names them, in the order in which it looks."""
+
+
+def default_environment(directory: str) -> Environment | None:
+    """Return the environment that a project asks for by the mere presence of a file, as MLflow sees it."""
+    for kind, name in _USUAL_FILES.items():
+        if os.path.exists(os.path.join(directory, name)):
+            return Environment(kind, name)
+    return None
+
+
+class EnvironmentReader:
+    """Reads the keys of a project that are about its environment.
+
+    Args:
+        reader: The reader of the file.
+        directory: The absolute directory of the project.
+    """
+
+    def __init__(self, reader: MappingReader, directory: str) -> None:
+        self.reader = reader
+        self.directory = directory
+
+    def read(self, top: Entries) -> Environment | None:
+        """Return the environment of the project whose keys are `top`."""
+        present = [kind for kind in ENVIRONMENTS if kind in top]
+        if len(present) > 1:
+            written = sorted(present, key=lambda kind: top[kind][0].start_mark.index)
+            self.reader.refuse(
+                "several-environments",
+                f"only one environment is allowed, not {' and '.join(written)}",
+                self.reader.source.at(top[written[1]][0]),
+                "remove all but one",
+            )
+        if not present or not self.reader.value(top[present[0]][1]):
+            return default_environment(self.directory)
+        kind, (key, node) = present[0], top[present[0]]
+        if kind == "docker_env":
+            return self._docker(key, node)
+        reference = self.reader.value(node)
+        location = self.reader.source.at(node)
+        if not isinstance(reference, str):
+            self.reader.refuse(
+                "environment-not-a-file",
+                f"'{kind}' must name a file, not {kind_of(node)}",
+                self.reader.source.at(key),
+                f"write the environment to a file, and its name here: '{kind}: {_USUAL_FILES[kind]}'",
+            )
+            return None
+        if not os.path.exists(os.path.join(self.directory, reference)):
+            self.reader.refuse(
+                "no-environment-file",
+                f"the {kind} file '{reference}' does not exist",
+                location,
+                self._near_file(reference) or f"create it, or remove '{kind}'",
+            )
+        return Environment(kind, reference)
+
+    def _near_file(self, reference: str) -> str | None:
+        directory, name = os.path.split(os.path.join(self.directory, reference))
+        try:
+            names = os.listdir(directory)
+        except OSError:
+            return None
+        return did_you_mean(name, names) if len(names) <= _MOST_COMPARED else None
+
+    def _docker(self, key: Any, node: Any) -> Environment | None:
+        """Return the image of a `docker_env`. Refuses what MLflow's loader refuses."""
+        if not isinstance(node, yaml.MappingNode):
+            self.reader.refuse(
+                "docker-not-a-mapping",
+                f"'docker_env' must be a mapping, not {kind_of(node)}",
+                self.reader.source.at(node),
+                "write 'docker_env: {image: …}'",
+            )
+            return None
+        entries = self.reader.mapping(node)
+        self.reader.unknown_keys(entries, DOCKER_KEYS, "'docker_env'")
+        image = self.reader.value(entries["image"][1]) if "image" in entries else None
+        if not image:
+            self.reader.refuse(
+                "docker-without-image",
+                "'docker_env' names no image",
+                self.reader.source.at(key),
+                "add 'image: …'",
+            )
+        for setting, kinds, expected in (
+            ("volumes", (str,), "a list of texts, such as ['/host:/container']"),
+            ("environment", (str, list), "a list of names and [name, value] pairs"),
+        ):
+            listed = self.reader.value(entries[setting][1]) if setting in entries else None
+            if listed and not (isinstance(listed, list) and all(isinstance(i, kinds) for i in listed)):
+                self.reader.refuse(
+                    "docker-settings",
+                    f"'{setting}' of 'docker_env' must be a list, not {kind_of(entries[setting][1])}"
+                    if not isinstance(listed, list)
+                    else f"'{setting}' of 'docker_env' holds something else than "
+                    f"{expected.removeprefix('a list of ')}",
+                    self.reader.source.at(entries[setting][0]),
+                    f"write {expected}",
+                )
+        return Environment("docker_env", str(image)) if image else None
+
+    def check_databricks(self, top: Entries, entry_points: Mapping[str, EntryPoint]) -> None:
+        """Refuse what MLflow's loader refuses in a `databricks_spark_job`, and warn: it needs Databricks."""
+        key, node = top["databricks_spark_job"]
+        job = self.reader.value(node)
+        location = self.reader.source.at(key)
+        if job is None:
+            return
+        complaints = []
+        if not isinstance(job, dict):
+            complaints.append(f"'databricks_spark_job' must be a mapping, not {kind_of(node)}")
+        elif (job.get("python_file") is None) == (not entry_points):
+            complaints.append(
+                "a 'databricks_spark_job' needs either its 'python_file' or 'entry_points', and not both"
+            )
+        if any(p.type == "path" for entry in entry_points.values() for p in entry.parameters.values()):
+            complaints.append("a 'databricks_spark_job' allows no parameters of type path")
+        complaints += [f"a 'databricks_spark_job' allows no '{kind}'" for kind in ENVIRONMENTS if kind in top]
+        for complaint in complaints:
+            self.reader.refuse("databricks-settings", complaint, location, "remove one of the two")
+        if not complaints:
+            self.reader.note(
+                "needs-databricks",
+                "a 'databricks_spark_job' runs on Databricks only; here its commands run on this machine",
+                location,
+                "to run its 'python_file' here, make it an entry point",
+            )
