@@ -5,6 +5,7 @@ Pure functions over the source text and the marks that PyYAML leaves on nodes. K
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from itertools import accumulate
@@ -13,6 +14,7 @@ from typing import Any
 from dioptra_cli.errors import Location
 
 _ESCAPE_LENGTHS = {"x": 4, "u": 6, "U": 10}
+_RUN = re.compile(r"\S+")
 _BLANK_ESCAPES = frozenset("tn \tNLPr")
 
 
@@ -27,9 +29,8 @@ class Source:
     def __init__(self, path: str, text: str) -> None:
         self.path = path
         self.text = text
-        self._starts: list[int] | None = None
-        # By the identity of a node, which is kept with it so that no other node can get it.
-        self._solid: dict[int, tuple[Any, list[int]]] = {}
+        # By the identity of a node, which is kept with them so that no other node can get it.
+        self._runs: dict[int, tuple[Any, list[int], list[int]]] = {}
 
     def at_mark(self, mark: Any) -> Location:
         """Return the place of a PyYAML mark."""
@@ -43,10 +44,8 @@ class Source:
 
     def at_index(self, index: int) -> Location:
         """Return the place of the character at `index` (from 0)."""
-        if self._starts is None:
-            self._starts = [0, *accumulate(len(line) + 1 for line in self.text.split("\n"))]
-        line = bisect_right(self._starts, index)
-        return Location(self.path, line, index - self._starts[line - 1] + 1)
+        start = self.text.rfind("\n", 0, index) + 1
+        return Location(self.path, self.text.count("\n", 0, index) + 1, index - start + 1)
 
     def in_scalar(self, node: Any, offset: int) -> Location:
         """Return the place of the character at `offset` in the value of the scalar `node`.
@@ -54,33 +53,43 @@ class Source:
         YAML folds, strips and re-indents, but it keeps every character that is not blank, in order. So the n-th
         such character of the value is the n-th of the source, whatever the style.
         """
-        solid = self._solid.get(id(node))
-        if solid is None:
-            solid = self._solid[id(node)] = (node, list(self._solid_characters(node)))
-        wanted = len("".join(node.value[:offset].split()))
-        places = solid[1] or [node.start_mark.index]
-        return self.at_index(places[min(wanted, len(places) - 1)])
+        known = self._runs.get(id(node))
+        if known is None:
+            runs = list(self._solid_runs(node))
+            ends = list(accumulate(length for _, length in runs))
+            known = self._runs[id(node)] = (node, [start for start, _ in runs], ends)
+        _, starts, ends = known
+        if not starts:
+            return self.at_index(node.start_mark.index)
+        wanted = min(len("".join(node.value[:offset].split())), ends[-1] - 1)
+        run = bisect_right(ends, wanted)
+        return self.at_index(starts[run] + wanted - (ends[run - 1] if run else 0))
 
     def raw(self, node: Any) -> str:
         """Return the source text of the scalar `node`, without surrounding blanks."""
         return self.text[node.start_mark.index : node.end_mark.index].strip()
 
-    def _solid_characters(self, node: Any) -> Iterator[int]:
-        """Yield the index in the source of each character of the scalar that is not blank."""
+    def _solid_runs(self, node: Any) -> Iterator[tuple[int, int]]:
+        """Yield where each run of characters that are not blank begins in the source, and how many they are."""
         start, end, text = node.start_mark.index, node.end_mark.index, self.text
         if node.style in ("|", ">"):
             start = text.find("\n", start) + 1  # what precedes it is the block's header
         elif node.style in ("'", '"'):
             start, end = start + 1, end - 1
+        escape = {"'": "'", '"': "\\"}.get(node.style)
+        if escape is None or text.find(escape, start, end) < 0:
+            for match in _RUN.finditer(text, start, end):
+                yield match.start(), match.end() - match.start()
+            return
         index = start
         while index < end:
             char, length, blank = text[index], 1, text[index].isspace()
             if node.style == "'" and char == "'":
                 length = 2
             elif node.style == '"' and char == "\\":
-                escape = text[index + 1]
-                length = _ESCAPE_LENGTHS.get(escape, 2)
-                blank = escape in _BLANK_ESCAPES
+                letter = text[index + 1]
+                length = _ESCAPE_LENGTHS.get(letter, 2)
+                blank = letter in _BLANK_ESCAPES
             if not blank:
-                yield index
+                yield index, 1
             index += length

@@ -48,8 +48,6 @@ class ProjectReader(MappingReader):
     def __init__(self, path: str, directory: str, data: bytes | None = None) -> None:
         super().__init__(path, data)
         self.directory = directory
-        self._environments = EnvironmentReader(self, directory)
-        self._parameters = ParameterReader(self)
 
     def read(self) -> Loaded:
         """Return what the file says, and all that is wrong with it."""
@@ -85,11 +83,13 @@ class ProjectReader(MappingReader):
             )
         top = self.mapping(root)
         self._project_keys(top)
-        environment = self._environments.read(top)
-        entry_points = self._entry_points(top) if "entry_points" in top else {}
-        self._parameters.finish()
+        # Kept nowhere: a cycle of references would wait for the collector, with all nodes of the file.
+        environments, parameters = EnvironmentReader(self, self.directory), ParameterReader(self)
+        environment = environments.read(top)
+        entry_points = self._entry_points(top, parameters) if "entry_points" in top else {}
+        parameters.finish()
         if "databricks_spark_job" in top:
-            self._environments.check_databricks(top, entry_points)
+            environments.check_databricks(top, entry_points)
         elif not (
             entry_points
             or self.refused
@@ -124,7 +124,7 @@ class ProjectReader(MappingReader):
             _in_project,
         )
 
-    def _entry_points(self, top: Entries) -> dict[str, EntryPoint]:
+    def _entry_points(self, top: Entries, reader: ParameterReader) -> dict[str, EntryPoint]:
         key, node = top["entry_points"]
         if not isinstance(node, yaml.MappingNode):
             hint = "add the name and the command of one: 'main: {command: …}'"
@@ -152,7 +152,7 @@ class ProjectReader(MappingReader):
             if misplaced and value.tag == "tag:yaml.org,2002:null":
                 continue  # the same slip
             self.entry_point = name
-            entry_point = self._entry_point(name, name_key, value)
+            entry_point = self._entry_point(name, name_key, value, reader)
             if entry_point is not None:
                 entry_points[name] = entry_point
         self.entry_point = None
@@ -171,7 +171,7 @@ class ProjectReader(MappingReader):
             else "write 'main:' above it, and indent 'command' and 'parameters' below that",
         )
 
-    def _entry_point(self, name: str, key: Any, node: Any) -> EntryPoint | None:
+    def _entry_point(self, name: str, key: Any, node: Any, reader: ParameterReader) -> EntryPoint | None:
         location = self.source.at(key)
         if not isinstance(node, yaml.MappingNode):
             text = node.value if isinstance(node, yaml.ScalarNode) else ""
@@ -201,7 +201,7 @@ class ProjectReader(MappingReader):
         )
         parameters: dict[str, Parameter] | None = {}
         if "parameters" in entries:
-            parameters = self._parameters.read(name, entries)
+            parameters = reader.read(name, entries)
         command_node = self._command(name, key, known, misspelled, parameters)
         if parameters is None:  # what the command needs of them cannot be told
             parameters, command_node = {}, None

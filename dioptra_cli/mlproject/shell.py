@@ -158,6 +158,47 @@ def read_command(command: str) -> tuple[Template, ShellReading]:
 
 def read_shell(template: Template) -> ShellReading:
     """Find out how bash reads a command. Never raises."""
+    return _read_plain(template) or _read(template)
+
+
+def _read_plain(template: Template) -> ShellReading | None:
+    """Return the reading of one program with plain words, as most commands are; None where it takes a closer look."""
+    source = template.source.rstrip("\n")
+    if "\n" in source and not _JOINED_WORDS.search(source):
+        source = source.replace("\\\n", "  ")  # a line that goes on in the next, blanks between them
+    if template.faults or _NOT_PLAIN.search(source):
+        return None
+    found = list(_SOURCE_WORD.finditer(source))
+    if (
+        not found
+        or not _PLAIN_NAME.fullmatch(found[0][0])
+        or found[0][0] in KEYWORDS
+        or found[0][0] in _BUILTINS
+    ):
+        return None
+    words = []
+    for word in found:
+        text = word[0]
+        if "{" not in text:
+            words.append(Word(text, word.start(), word.end(), ()))
+        else:
+            parameters = _PLACEHOLDER_IN_WORD.findall(text)
+            words.append(
+                Word(_PLACEHOLDER_IN_WORD.sub("\0", text), word.start(), word.end(), tuple(parameters))
+            )
+    placeholders = template.placeholders
+    shorter = sum([len(placeholder.name) + 1 for placeholder in placeholders])  # than the source is the text
+    return ShellReading(
+        tuple([Slot(placeholder, Context.BARE) for placeholder in placeholders]),
+        (),
+        (),
+        found[-1].end() - shorter,
+        commands=(SimpleCommand(tuple(words), True),),
+    )
+
+
+def _read(template: Template) -> ShellReading:
+    """Find out how bash reads a command, character by character."""
     findings = _Findings(template)
     reader = _Reader(findings.text, range(len(findings.text)), findings)
     end, no_end = None, "its shell syntax is not understood"
@@ -299,6 +340,21 @@ _DIGITS_AND_BASE = {"x": (2, 16), "u": (4, 16), "U": (8, 16), "o": (3, 8)}
 _INERT = re.compile(r"[\w\s.,:/=-]*")
 _IN = re.compile(r"in(?![^\s;|&()<>])")
 _ESAC = re.compile(r"esac(?![^\s;|&()<>])")
+
+
+# Anything but plain words and placeholders: doubled braces, and placeholders with blanks in their names, too.
+_NOT_PLAIN = re.compile(r"[^\w./=:,+@%{} \t-]|\{\{|\}\}|\{[^{}]*[ \t]", re.ASCII)
+_JOINED_WORDS = re.compile(r"\S\\\n\S")
+_SOURCE_WORD = re.compile(r"[^ \t]+")
+_PLACEHOLDER_IN_WORD = re.compile(r"\{([^}]*)\}")
+_BUILTINS = frozenset((
+    ".", ":", "[", "alias", "bg", "bind", "break", "builtin", "caller", "cd", "command", "compgen", "complete",
+    "compopt", "continue", "declare", "dirs", "disown", "echo", "enable", "eval", "exec", "exit", "export",
+    "false", "fc", "fg", "getopts", "hash", "help", "history", "jobs", "kill", "let", "local", "logout",
+    "mapfile", "popd", "printf", "pushd", "pwd", "read", "readarray", "readonly", "return", "set", "shift",
+    "shopt", "source", "suspend", "test", "times", "trap", "true", "type", "typeset", "ulimit", "umask",
+    "unalias", "unset", "wait",
+))  # fmt: skip
 
 
 class _Unclear(Exception):

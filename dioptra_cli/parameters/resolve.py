@@ -158,14 +158,22 @@ def check_declarations(project: Project) -> Iterator[Problem]:
     """
     for entry_point in project.entry_points.values():
         for parameter in entry_point.parameters.values():
-            for problem in _declaration_problems(parameter, project.directory):
-                yield replace(problem, level=level_of(problem.name), entry_point=entry_point.name)
+            if not _is_beyond_doubt(parameter):
+                for problem in _declaration_problems(parameter, project.directory):
+                    yield replace(problem, level=level_of(problem.name), entry_point=entry_point.name)
+
+
+def _is_beyond_doubt(parameter: Parameter) -> bool:
+    """Return whether nothing can be wrong with a parameter, as with most of them."""
+    name = parameter.name
+    takes_anything = parameter.default is None or parameter.type in ("string", "path")
+    return takes_anything and not parameter.choices and name.isidentifier() and name.isascii()
 
 
 def _declaration_problems(parameter: Parameter, directory: str) -> Iterator[Problem]:
     name = parameter.name
-    if (name.isidentifier() and name.isascii()) or name.endswith(("{type", "{default")):
-        pass  # fit for every use, as nearly all are; or a slip of YAML that reading has told
+    if name.endswith(("{type", "{default")):
+        pass  # a slip of YAML that reading has told
     elif not _RECORDABLE.fullmatch(name):
         yield _unrecordable(name, parameter.location)
     elif reason := _unusable(name):
