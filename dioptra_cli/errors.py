@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import NamedTuple
 
+_MOST_COMPARED = 500
+
 
 class ExitCode(IntEnum):
     """The exit codes of `dioptra`; a child that ran passes on its own instead."""
@@ -132,13 +134,25 @@ class LaunchError(DioptraError):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
-    """Return a hint that names the near misses of `name` among `known`, or None if nothing is near."""
+    """Return a hint that names the near misses of `name` among `known`, or None if nothing is near.
+
+    Among very many names none is looked for, which would take seconds.
+    """
     import difflib  # not needed where nothing is wrong
 
     candidates = {candidate.lower(): candidate for candidate in known}
+    if len(candidates) > _MOST_COMPARED:
+        return None
     near = difflib.get_close_matches(name.lower(), candidates, n=3, cutoff=0.6)
     if not near:
         return None
     names = [f"'{candidates[match]}'" for match in near]
     listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
     return f"did you mean {listed}?"
+
+
+def printable(text: str) -> str:
+    """Return `text` with escapes in place of what cannot be printed: line breaks, control characters."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

@@ -11,9 +11,12 @@ from typing import TextIO
 
 import click
 
-from dioptra_cli.errors import Level, Location, Problem
+from dioptra_cli.errors import Level, Location, Problem, printable
 from dioptra_cli.execution import environment
 from dioptra_cli.mlproject import catalogue
+
+_LONGEST_LINE = 500
+"""Characters of a source line that are shown where there is no terminal."""
 
 _NARROWEST = 20
 """Cells that a column of wrapped text should have: below that, words break and lines are many."""
@@ -47,10 +50,12 @@ def problems(found: Iterable[Problem], stream: TextIO) -> None:
     """Print problems as `place: level: message`, each with its hint below."""
     for problem in found:
         level = click.style(f"{problem.level.value}:", fg=_COLORS[problem.level], bold=True)
-        where = f"{problem.location}: " if problem.location else ""
-        say(f"{where}{level} {problem.message}", stream)
+        where = f"{printable(str(problem.location))}: " if problem.location else ""
+        # What files hold must not move the cursor; dioptra's own messages may have lines.
+        message = "\n".join(map(printable, problem.message.split("\n")))
+        say(f"{where}{level} {message}", stream)
         if problem.hint:
-            say(f"  {click.style('hint:', bold=True)} {problem.hint}", stream)
+            say(f"  {click.style('hint:', bold=True)} {printable(problem.hint)}", stream)
 
 
 def diagnostics(found: Iterable[Problem], text: str, stream: TextIO) -> Iterator[str]:
@@ -61,7 +66,7 @@ def diagnostics(found: Iterable[Problem], text: str, stream: TextIO) -> Iterator
     lines = text.split("\n")
     for problem in found:
         level = click.style(problem.level.value, fg=_COLORS[problem.level], bold=True)
-        place = f"{click.style(str(problem.location), bold=True)}: " if problem.location else ""
+        place = f"{click.style(printable(str(problem.location)), bold=True)}: " if problem.location else ""
         yield f"{place}{level} {catalogue.code_of(problem.name)} {problem.message}"
         location = problem.location
         if location is not None and location.line is not None and location.line <= len(lines):
@@ -79,7 +84,7 @@ def _source_line(line: str, location: Location, level: Level, stream: TextIO) ->
         shown = "".join(
             char if char.isprintable() or char == "\t" else "\N{REPLACEMENT CHARACTER}" for char in line
         )
-    room = max(terminal_width() - 8, _NARROWEST) if stream.isatty() else len(shown)
+    room = max(terminal_width() - 8, _NARROWEST) if stream.isatty() else _LONGEST_LINE
     if len(shown) > room or width_of(shown) > room:
         first = max(0, min(start - room // 3, len(shown) - room + 1))
         left, shown = first > 0, shown[first : first + room - 2]

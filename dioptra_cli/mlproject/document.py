@@ -6,6 +6,7 @@ libyaml where both read alike. It knows nothing of MLproject files.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NoReturn
 
@@ -25,8 +26,11 @@ _LIST = "tag:yaml.org,2002:seq"
 _SINGLE_VALUES = frozenset(
     f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "timestamp")
 )
+_RARE_LINE_ENDS = "\x85\u2028\u2029"
 _DEEP_NESTING = 1000
+_GLUED_COMMENT = re.compile(r"[|>][-+0-9]*#")
 _LONG_TEXT = 1_000_000
+_LARGEST_MERGE = 200_000
 _LARGEST_VALUE = 10_000
 """Nodes of a value, aliases expanded: a "billion laughs" value would take all memory as text."""
 
@@ -173,6 +177,9 @@ class DocumentReader:
     def _compose(self, text: str, loader_class: Any) -> Any:
         self._constructor = loader_class(text)
         root = self._constructor.get_single_node()
+        if root is not None and any(char in text for char in _RARE_LINE_ENDS):
+            for node in _nodes(root):
+                node.start_mark, node.end_mark = map(self._mark, (node.start_mark, node.end_mark))
         if root is not None:
             survey = _Survey(root)
             if survey.plain:
@@ -211,6 +218,13 @@ class DocumentReader:
 
     def _construct(self, root: Any) -> None:
         """Construct the values of the whole document, which also merges the mappings of `<<` keys."""
+        if _merged_entries(root) > _LARGEST_MERGE:
+            self.reject(
+                "value-too-large",
+                "the '<<' keys of this file merge too much, or a mapping into itself",
+                self.source.at_mark(root.start_mark),
+                "write the mappings out",
+            )
         try:
             self._constructor.construct_document(root)
         except (yaml.YAMLError, RecursionError):
@@ -223,8 +237,16 @@ class DocumentReader:
         """Reject the file for what PyYAML says of it."""
         from dioptra_cli.mlproject import yaml_errors
 
+        for name in ("problem_mark", "context_mark"):
+            if getattr(error, name, None) is not None:
+                setattr(error, name, self._mark(getattr(error, name)))
         refusal = yaml_errors.explain(error, self.source)
         self.reject(refusal.name, refusal.message, refusal.location, refusal.hint, fix=refusal.fix)
+
+    def _mark(self, mark: Any) -> Any:
+        """Return a mark in lines that end in line feeds, as editors count them; YAML knows more line ends."""
+        place = self.source.at_index(mark.index)
+        return yaml.Mark(mark.name, mark.index, (place.line or 1) - 1, (place.column or 1) - 1, None, 0)
 
     def value(self, node: Any) -> Any:
         """Return the Python value of a node."""
@@ -246,7 +268,13 @@ class DocumentReader:
             )
             return ""
         value = self.value(node)
-        return None if value is None else str(value)
+        try:
+            return None if value is None else str(value)
+        except ValueError:  # Python writes no number of more than some thousand digits
+            self.note(
+                "value-too-large", "this number is too large", self.source.at(node), "write it in quotes"
+            )
+            return ""
 
     def mapping(self, node: Any) -> dict[str, tuple[Any, Any]]:
         """Return `{key: (key node, value node)}`; a later key overrides an earlier one."""
@@ -323,18 +351,45 @@ class _Survey:
 def _needs_python_parser(text: str) -> bool:
     """Return whether libyaml would not read `text` as the Python parser, MLflow's, does.
 
-    It accepts tabs, and comments behind `>` and `|`, in places where the other does not, and it crashes on deep
-    nesting.
+    It accepts tabs, '?' in `{…}`, a second byte order mark, and comments behind `>` and `|`, in places where the
+    other does not; it reads a bare '!' as text, and it crashes on deep nesting.
     """
     return (
-        any(trap in text for trap in ("\t", ">#", "|#"))
+        any(trap in text for trap in ("\t", "?", "!", "\ufeff"))
+        or ("#" in text and _GLUED_COMMENT.search(text) is not None)
         or len(text) > _LONG_TEXT
         or sum(map(text.count, ("[", "{", "- ", "? "))) > _DEEP_NESTING
     )
 
 
+def _merged_entries(root: Any) -> int:
+    """Return how many entries the mappings below `root` have once merged; more than the limit stands for any."""
+    sizes: dict[int, int] = {}
+
+    def size(node: Any, depth: int) -> int:
+        if isinstance(node, yaml.SequenceNode):
+            return sum(size(item, depth) for item in node.value)
+        if not isinstance(node, yaml.MappingNode):
+            return 0
+        if id(node) not in sizes:
+            if depth > 100:
+                return _LARGEST_MERGE + 1
+            sizes[id(node)] = _LARGEST_MERGE + 1  # of one that merges itself
+            sizes[id(node)] = sum(size(v, depth + 1) if k.tag == _MERGE else 1 for k, v in node.value)
+        return sizes[id(node)]
+
+    return sum(size(node, 0) for node in _nodes(root) if isinstance(node, yaml.MappingNode))
+
+
+def is_mapping(node: Any) -> bool:
+    """Return whether a node is a mapping, and no set."""
+    return isinstance(node, yaml.MappingNode) and node.tag == _MAPPING
+
+
 def kind_of(node: Any) -> str:
     """Name what a node is, in the words of a person."""
+    if isinstance(node, yaml.MappingNode) and node.tag != _MAPPING:
+        return "a set"
     if isinstance(node, yaml.SequenceNode):
         return "a list"
     if isinstance(node, yaml.MappingNode):

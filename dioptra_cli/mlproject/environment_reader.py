@@ -6,16 +6,15 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from dioptra_cli.errors import did_you_mean
-from dioptra_cli.mlproject.document import Entries, kind_of
+from dioptra_cli.mlproject.document import Entries, is_mapping, kind_of
 from dioptra_cli.mlproject.mappings import MappingReader
 from dioptra_cli.mlproject.model import EntryPoint, Environment
 
 ENVIRONMENTS = ("docker_env", "conda_env", "python_env")
 DOCKER_KEYS = ("image", "volumes", "environment")
 
+_NULL = "tag:yaml.org,2002:null"
 _MOST_COMPARED = 100
 """Names that a misspelled one is compared with: a hint is not worth more time."""
 _USUAL_FILES = {"python_env": "python_env.yaml", "conda_env": "conda.yaml"}
@@ -87,7 +86,7 @@ class EnvironmentReader:
 
     def _docker(self, key: Any, node: Any) -> Environment | None:
         """Return the image of a `docker_env`. Refuses what MLflow's loader refuses."""
-        if not isinstance(node, yaml.MappingNode):
+        if not is_mapping(node):
             self.reader.refuse(
                 "docker-not-a-mapping",
                 f"'docker_env' must be a mapping, not {kind_of(node)}",
@@ -120,19 +119,18 @@ class EnvironmentReader:
                     self.reader.source.at(entries[setting][0]),
                     f"write {expected}",
                 )
-        return Environment("docker_env", str(image)) if image else None
+        return Environment("docker_env", self.reader.text_of(entries["image"][1]) or "") if image else None
 
     def check_databricks(self, top: Entries, entry_points: Mapping[str, EntryPoint]) -> None:
         """Refuse what MLflow's loader refuses in a `databricks_spark_job`, and warn: it needs Databricks."""
         key, node = top["databricks_spark_job"]
-        job = self.reader.value(node)
         location = self.reader.source.at(key)
-        if job is None:
+        if node.tag == _NULL:
             return
         complaints = []
-        if not isinstance(job, dict):
+        if not is_mapping(node):
             complaints.append(f"'databricks_spark_job' must be a mapping, not {kind_of(node)}")
-        elif (job.get("python_file") is None) == (not entry_points):
+        elif _is_absent(self.reader.mapping(node), "python_file") == (not entry_points):
             complaints.append(
                 "a 'databricks_spark_job' needs either its 'python_file' or 'entry_points', and not both"
             )
@@ -148,3 +146,7 @@ class EnvironmentReader:
                 location,
                 "to run its 'python_file' here, make it an entry point",
             )
+
+
+def _is_absent(entries: Entries, key: str) -> bool:
+    return key not in entries or entries[key][1].tag == _NULL

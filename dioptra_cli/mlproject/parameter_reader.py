@@ -10,7 +10,7 @@ import yaml
 
 from dioptra_cli.errors import Edit, Location, did_you_mean
 from dioptra_cli.mlproject import keys
-from dioptra_cli.mlproject.document import Entries, kind_of
+from dioptra_cli.mlproject.document import Entries, is_mapping, kind_of
 from dioptra_cli.mlproject.mappings import MappingReader
 from dioptra_cli.mlproject.model import EXTRA_TYPES, STANDARD_TYPES, Parameter
 
@@ -49,7 +49,7 @@ class ParameterReader:
     def read(self, name: str, entries: Entries) -> dict[str, Parameter] | None:
         """Return the parameters of an entry point; None where it cannot be told which there are."""
         key, node = entries["parameters"]
-        if not isinstance(node, yaml.MappingNode):
+        if not is_mapping(node):
             hint = "leave 'parameters' out where there are none"
             glued: tuple[Edit, ...] = ()
             if isinstance(node, yaml.SequenceNode) and node.value:
@@ -108,7 +108,7 @@ class ParameterReader:
             elif expected:
                 self._check_type(node.value, node, short=True)
             return Parameter(name, node.value, None, location)
-        if not isinstance(node, yaml.MappingNode):
+        if not is_mapping(node):
             written = self.reader.source.raw(node) if isinstance(node, yaml.ScalarNode) else ""
             value = written if keys.is_number(written) else "…"
             self.reader.refuse(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from typing import Any
 
@@ -16,6 +16,33 @@ from dioptra_cli.errors import Location
 _ESCAPE_LENGTHS = {"x": 4, "u": 6, "U": 10}
 _RUN = re.compile(r"\S+")
 _BLANK_ESCAPES = frozenset("tn \tNLPr")
+
+
+class _Runs:
+    """The runs of characters that are not blank in a text.
+
+    Args:
+        runs: Where each begins, and how many characters it has.
+    """
+
+    def __init__(self, runs: Iterable[tuple[int, int]]) -> None:
+        pairs = list(runs)
+        self.starts = [start for start, _ in pairs]
+        self.ends = list(accumulate(length for _, length in pairs))  # in characters that are not blank
+
+    def count_before(self, index: int) -> int:
+        """Return how many characters that are not blank stand before `index`."""
+        run = bisect_right(self.starts, index) - 1
+        if run < 0:
+            return 0
+        before = self.ends[run - 1] if run else 0
+        return min(before + index - self.starts[run], self.ends[run])
+
+    def place_of(self, number: int) -> int:
+        """Return the index of the character that `number` others come before, at most of the last one."""
+        number = min(number, self.ends[-1] - 1)
+        run = bisect_right(self.ends, number)
+        return self.starts[run] + number - (self.ends[run - 1] if run else 0)
 
 
 class Source:
@@ -30,7 +57,7 @@ class Source:
         self.path = path
         self.text = text
         # By the identity of a node, which is kept with them so that no other node can get it.
-        self._runs: dict[int, tuple[Any, list[int], list[int]]] = {}
+        self._runs: dict[int, tuple[Any, _Runs, _Runs]] = {}
 
     def at_mark(self, mark: Any) -> Location:
         """Return the place of a PyYAML mark."""
@@ -55,15 +82,15 @@ class Source:
         """
         known = self._runs.get(id(node))
         if known is None:
-            runs = list(self._solid_runs(node))
-            ends = list(accumulate(length for _, length in runs))
-            known = self._runs[id(node)] = (node, [start for start, _ in runs], ends)
-        _, starts, ends = known
-        if not starts:
+            known = self._runs[id(node)] = (
+                node,
+                _Runs((m.start(), m.end() - m.start()) for m in _RUN.finditer(node.value)),
+                _Runs(self._solid_runs(node)),
+            )
+        _, in_value, in_source = known
+        if not in_source.starts:
             return self.at_index(node.start_mark.index)
-        wanted = min(len("".join(node.value[:offset].split())), ends[-1] - 1)
-        run = bisect_right(ends, wanted)
-        return self.at_index(starts[run] + wanted - (ends[run - 1] if run else 0))
+        return self.at_index(in_source.place_of(in_value.count_before(offset)))
 
     def raw(self, node: Any) -> str:
         """Return the source text of the scalar `node`, without surrounding blanks."""

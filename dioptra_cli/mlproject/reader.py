@@ -17,7 +17,7 @@ import yaml
 
 from dioptra_cli.errors import Location
 from dioptra_cli.mlproject import ignores, keys
-from dioptra_cli.mlproject.document import Entries, Rejected, kind_of
+from dioptra_cli.mlproject.document import Entries, Rejected, is_mapping, kind_of
 from dioptra_cli.mlproject.environment_reader import ENVIRONMENTS, EnvironmentReader
 from dioptra_cli.mlproject.mappings import MappingReader
 from dioptra_cli.mlproject.model import (
@@ -67,14 +67,14 @@ class ProjectReader(MappingReader):
 
     def _project(self, root: Any, comments: ignores.Ignores) -> Project:
         path = self.source.path
-        if root is None:
+        if root is None or (root.tag == "tag:yaml.org,2002:null" and not root.value):
             self.reject(
                 "empty-file",
                 "the file is empty",
                 Location(path, 1, 1),
                 "it needs 'entry_points:' with a name and a command for each",
             )
-        if not isinstance(root, yaml.MappingNode):
+        if not is_mapping(root):
             self.reject(
                 "not-a-mapping",
                 f"an MLproject file must be a mapping, not {kind_of(root)}",
@@ -126,7 +126,7 @@ class ProjectReader(MappingReader):
 
     def _entry_points(self, top: Entries, reader: ParameterReader) -> dict[str, EntryPoint]:
         key, node = top["entry_points"]
-        if not isinstance(node, yaml.MappingNode):
+        if not is_mapping(node):
             hint = "add the name and the command of one: 'main: {command: …}'"
             if isinstance(node, yaml.SequenceNode):
                 hint = "write each as a key of its own, without '- ': 'main: {command: …}'"
@@ -173,7 +173,7 @@ class ProjectReader(MappingReader):
 
     def _entry_point(self, name: str, key: Any, node: Any, reader: ParameterReader) -> EntryPoint | None:
         location = self.source.at(key)
-        if not isinstance(node, yaml.MappingNode):
+        if not is_mapping(node):
             text = node.value if isinstance(node, yaml.ScalarNode) else ""
             glued = re.match(r"command(:|[ \t]+)(?=\S)", text)
             hint = f"write '{name}: {{command: …}}'"
@@ -281,7 +281,7 @@ class ProjectReader(MappingReader):
 
 def _is_entry_point(node: Any) -> bool:
     """Return whether a node looks like the description of an entry point."""
-    return isinstance(node, yaml.MappingNode) and bool(
+    return is_mapping(node) and bool(
         {"command", "parameters"} & {key.value for key, _ in node.value if isinstance(key.value, str)}
     )
 

@@ -499,6 +499,7 @@ class _Command:
         self.alternative = alternative  # whether it follows `||`
         self.stage = _Stage.START
         self.words: list[_Word] = []
+        self.passed = 0  # words that come before its name
         self.name = ""
         self.loop_variable = ""
 
@@ -514,12 +515,13 @@ class _Command:
 
         What comes before it may expand to nothing, and `builtin` and `command` run what they are given.
         """
-        words = self.words
-        while words and words[0].fixed in ("", "builtin", "command"):
-            words = words[1:]
-            while words and words[0].text.startswith("-"):
-                words = words[1:]
-        return words
+        words, count = self.words, len(self.words)
+        while True:
+            while 0 < self.passed < count and words[self.passed].text.startswith("-"):
+                self.passed += 1
+            if self.passed == count or words[self.passed].fixed not in ("", "builtin", "command"):
+                return words[self.passed :]
+            self.passed += 1
 
 
 class _Pending(NamedTuple):

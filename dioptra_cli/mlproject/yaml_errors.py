@@ -384,10 +384,11 @@ class _Explanation:
         before = line[: self.mark.column].rstrip()
         if before.endswith(("}", "]", "'", '"')):
             closing = before[-1]
-            if not line[self.mark.column :].strip("}],; \t"):
+            rest = line[self.mark.column :]
+            if rest and not rest.strip("}],; \t"):
                 return self._at(
                     "unquoted-text",
-                    f"the '{line[self.mark.column]}' behind the end of the value is too much",
+                    f"the '{rest[0]}' behind the end of the value is too much",
                     "remove it",
                 )
             what = "quote" if closing in "'\"" else "brace" if closing == "}" else "bracket"

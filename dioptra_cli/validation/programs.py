@@ -74,8 +74,9 @@ def _missing_scripts(
             return
         seen.add(path)
         location = entry_point.locate(call.script.start)
-        if location.column is not None and command[call.script.start : call.script.end] == path:
-            location = location._replace(end=location.column + len(path))
+        last = entry_point.locate(call.script.end - 1)
+        if last.column is not None and last.line == location.line and last.path == location.path:
+            location = location._replace(end=max(last.column, location.column or 1) + 1)
         yield Problem(
             "missing-script",
             f"the script '{path}' does not exist",

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from dioptra_cli.errors import Level, Problem, UsageError, did_you_mean
+from dioptra_cli.errors import Level, Problem, UsageError, did_you_mean, printable
 from dioptra_cli.mlproject import catalogue, checks, loader
 from dioptra_cli.mlproject.model import EntryPoint, Loaded, Project
 from dioptra_cli.mlproject.shell import read_command
@@ -108,9 +108,20 @@ class Checker:
         if project is not None:
             more = project.ignores.apply(_beyond_structure(project))
             found.extend(filter(self.selection.keeps, more))
+        found = [_shown(problem) for problem in found]
         found.sort(key=_place)
         path = project.file if project is not None and project.file else target
         return Checked(path, tuple(found), loaded.source, project is not None)
+
+
+def _shown(problem: Problem) -> Problem:
+    """Return a problem on one line: what a file holds must not move the cursor of a terminal."""
+    message, hint = printable(problem.message), problem.hint and printable(problem.hint)
+    return (
+        problem
+        if (message, hint) == (problem.message, problem.hint)
+        else replace(problem, message=message, hint=hint)
+    )
 
 
 def check_calls(

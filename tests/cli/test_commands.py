@@ -32,7 +32,9 @@ entry_points:
 """
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["validate"], ["list-entry-points"], ["exec"], ["schema"], ["completion"]])
+@pytest.mark.parametrize(
+    "command", [[], ["run"], ["validate"], ["list-entry-points"], ["exec"], ["schema"], ["completion"]]
+)
 def test_help_fits_a_narrow_terminal(dioptra: Any, command: list[str]) -> None:
     called = dioptra(*command, "--help", env={"COLUMNS": "80"})
     assert called.code == 0

@@ -218,7 +218,10 @@ def test_a_project_goes_into_a_new_or_empty_directory(dioptra: Any, tmp_path: Pa
 def test_a_project_of_any_name_is_valid(dioptra: Any, tmp_path: Path, name: str) -> None:
     assert dioptra("new", "project", "project", "--name", name).code == 0
     called = dioptra("validate", "--strict", "project")
-    assert (called.code, called.err) == (0, "1 note in 1 project\n")  # numbers that the script takes as integers
+    assert (called.code, called.err) == (
+        0,
+        "1 note in 1 project\n",
+    )  # numbers that the script takes as integers
     assert dioptra("list-entry-points", "project", "--json").json["project"] == name
     for path in (tmp_path / "project").rglob("*.py"):
         ast.parse(path.read_text(), feature_version=(3, 9))

@@ -210,7 +210,7 @@ def test_standard_input(dioptra: Any, project: Any) -> None:
 
 
 def test_a_long_line_is_cut_around_its_place_on_a_terminal_only(dioptra: Any, project: Any) -> None:
-    text = f"entry_points:\n  main:\n    command: echo {'long ' * 60} {{x}} {'long ' * 60}end\n"
+    text = f"entry_points:\n  main:\n    command: echo {'long ' * 30} {{x}} {'long ' * 30}end\n"
     piped = dioptra("validate", str(project(text)), "--select", "DIO401").out.splitlines()
     assert piped[1].endswith("long end")
     assert piped[2].index("^") == piped[1].index("{x}")
