@@ -22,13 +22,13 @@ class _Runs:
     """The runs of characters that are not blank in a text.
 
     Args:
-        runs: Where each begins, and how many characters it has.
+        spans: Where each begins and ends.
     """
 
-    def __init__(self, runs: Iterable[tuple[int, int]]) -> None:
-        pairs = list(runs)
-        self.starts = [start for start, _ in pairs]
-        self.ends = list(accumulate(length for _, length in pairs))  # in characters that are not blank
+    def __init__(self, spans: Iterable[tuple[int, int]]) -> None:
+        listed = list(spans)
+        self.starts = [start for start, _ in listed]
+        self.ends = list(accumulate([end - start for start, end in listed]))  # counted without blanks
 
     def count_before(self, index: int) -> int:
         """Return how many characters that are not blank stand before `index`."""
@@ -84,8 +84,8 @@ class Source:
         if known is None:
             known = self._runs[id(node)] = (
                 node,
-                _Runs((m.start(), m.end() - m.start()) for m in _RUN.finditer(node.value)),
-                _Runs(self._solid_runs(node)),
+                _Runs(match.span() for match in _RUN.finditer(node.value)),
+                _Runs(self._solid_spans(node)),
             )
         _, in_value, in_source = known
         if not in_source.starts:
@@ -96,8 +96,11 @@ class Source:
         """Return the source text of the scalar `node`, without surrounding blanks."""
         return self.text[node.start_mark.index : node.end_mark.index].strip()
 
-    def _solid_runs(self, node: Any) -> Iterator[tuple[int, int]]:
-        """Yield where each run of characters that are not blank begins in the source, and how many they are."""
+    def _solid_spans(self, node: Any) -> Iterator[tuple[int, int]]:
+        """Yield where each run of characters that are not blank begins and ends in the source.
+
+        A character that the source escapes counts as one: its span is of length one.
+        """
         start, end, text = node.start_mark.index, node.end_mark.index, self.text
         if node.style in ("|", ">"):
             start = text.find("\n", start) + 1  # what precedes it is the block's header
@@ -105,8 +108,7 @@ class Source:
             start, end = start + 1, end - 1
         escape = {"'": "'", '"': "\\"}.get(node.style)
         if escape is None or text.find(escape, start, end) < 0:
-            for match in _RUN.finditer(text, start, end):
-                yield match.start(), match.end() - match.start()
+            yield from (match.span() for match in _RUN.finditer(text, start, end))
             return
         index = start
         while index < end:
@@ -118,5 +120,5 @@ class Source:
                 length = _ESCAPE_LENGTHS.get(letter, 2)
                 blank = letter in _BLANK_ESCAPES
             if not blank:
-                yield index, 1
+                yield index, index + 1
             index += length

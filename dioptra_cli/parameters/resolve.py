@@ -13,7 +13,7 @@ from enum import Enum
 from dioptra_cli.errors import Level, Location, Problem, did_you_mean
 from dioptra_cli.mlproject.catalogue import level_of
 from dioptra_cli.mlproject.model import EntryPoint, Parameter, Project
-from dioptra_cli.parameters.types import Mismatch, coerce, same_value
+from dioptra_cli.parameters.types import Coerced, Mismatch, coerce, same_value
 
 _RECORDABLE = re.compile(r"[/\w.\- :]+")
 """The names that MLflow can record a parameter under (`mlflow.utils.validation`)."""
@@ -186,7 +186,7 @@ def _declaration_problems(parameter: Parameter, directory: str) -> Iterator[Prob
     anything_goes = parameter.type == "path" or (parameter.type == "string" and not parameter.choices)
     if parameter.default is not None and not anything_goes:
         default = Given(parameter.default, Origin.DEFAULT, parameter.default_location)
-        checked = _check(parameter, default, directory)
+        checked = _coerced(parameter, default, directory)
         if isinstance(checked, Problem):
             yield checked
         elif parameter.default == _NONE and parameter.type not in ("uri", "string"):
@@ -222,6 +222,22 @@ def _unusable(name: str) -> str | None:
 
 
 def _check(parameter: Parameter, given: Given, base: str) -> Value | Problem:
+    coerced = _coerced(parameter, given, base)
+    if isinstance(coerced, Problem):
+        return coerced
+    return Value(
+        parameter.name,
+        parameter.type,
+        given.text,
+        coerced.text,
+        given.origin,
+        remote=coerced.remote,
+        location=given.location,
+    )
+
+
+def _coerced(parameter: Parameter, given: Given, base: str) -> Coerced | Problem:
+    """Return what the type of a parameter makes of a value, or what is wrong with it."""
     is_default = given.origin is Origin.DEFAULT
     where = "default of parameter" if is_default else "parameter"
     try:
@@ -244,15 +260,7 @@ def _check(parameter: Parameter, given: Given, base: str) -> Value | Problem:
             given.location,
             hint=did_you_mean(given.text, parameter.choices) or "choices: " + ", ".join(parameter.choices),
         )
-    return Value(
-        parameter.name,
-        parameter.type,
-        given.text,
-        coerced.text,
-        given.origin,
-        remote=coerced.remote,
-        location=given.location,
-    )
+    return coerced
 
 
 def _missing(parameter: Parameter, entry_point: EntryPoint, given: Mapping[str, Given]) -> Problem:

@@ -365,7 +365,8 @@ PIECES = st.sampled_from(
     ["{a}", "{b}", "{a}", "'{a} \"'", "\"{b} $Z 'x\"", '"$Z{a}\\{b}"', "$Z{a}", "$'{a}\\x4{b}'", "${{U:-{a}}}"]
     + ['"${{U:-{b}}}"', "${{Z+'{a}'}}", "{{{a},q}}", "{{p,$Z}}", "{{", "}}", '"$(printf %s. \'{a}\' "{b}")"']
     + ['"`printf %s. {a}`"', '"`printf %s. "{b}"`"', "$(( {i} ))", "x", "--y=", "=", ",", "[k]", "#", "\\ ", "\\\\"]
-    + ['"$(cat <<E\n{a} $Z{b}\nE\nprintf .)"', '"$(case {a} in {a}) printf %s. {b};; esac)"', "\\'", '$"{a}"', "\\\n", "~/"]
+    + ['"$(cat <<E\n{a} $Z{b}\nE\nprintf .)"', '"$(case {a} in {a}) printf %s. {b};; esac)"', "\\'", '$"{a}"']
+    + ["\\\n", "~/"]
 )  # fmt: skip
 WORDS = st.lists(PIECES, min_size=1, max_size=4).map("".join)
 SIMPLE = st.one_of(

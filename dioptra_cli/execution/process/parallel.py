@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 from collections.abc import Callable, Iterator, Sequence
@@ -66,6 +67,7 @@ def _start(function: Callable[[Item], Result], batches: Sequence[Sequence[Item]]
         os.close(theirs)
         return pid, os.fdopen(ours, "rb")
     try:
+        gc.freeze()  # what the parent has made is no garbage
         os.close(ours)
         with os.fdopen(theirs, "wb") as results:
             for batch in batches:
