@@ -92,6 +92,16 @@ class Problem:
         return f"{where}{self.message}{hint}"
 
 
+def in_file_order(problems: Iterable[Problem]) -> list[Problem]:
+    """Return problems by line and column; those without a place first."""
+
+    def place(problem: Problem) -> tuple[int, int]:
+        location = problem.location
+        return (location.line or 0, location.column or 0) if location else (0, 0)
+
+    return sorted(problems, key=place)
+
+
 class DioptraError(Exception):
     """A failure that dioptra explains to its user. Carries every problem found, never just the first.
 

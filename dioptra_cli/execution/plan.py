@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from dioptra_cli.errors import Level, ParameterError, Problem, ProjectError
+from dioptra_cli.errors import Level, ParameterError, Problem, ProjectError, in_file_order
 from dioptra_cli.execution.command import Refusal, RefusedValuesError, render_command
 from dioptra_cli.mlproject import checks
 from dioptra_cli.mlproject.model import EntryPoint, Project
@@ -79,8 +79,11 @@ def make_plan(
     entry_point = selected.entry_point
     # A bare script needs no MLproject file.
     found = (p for p in found if not (selected.script and p.name == "no-mlproject-file"))
+    of_command = checks.check_entry_point(entry_point)
+    errors_of_command = [p for p in of_command if p.level is Level.ERROR]  # which no comment can make work
+    warnings_of_command = project.ignores.apply(p for p in of_command if p.level is not Level.ERROR)
     faults = [p for p in found if p.entry_point in (None, entry_point.name)]
-    faults += checks.check_entry_point(entry_point)
+    faults = in_file_order([*faults, *errors_of_command, *warnings_of_command])
     resolution = resolve(
         entry_point,
         given,

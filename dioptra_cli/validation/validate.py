@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from dioptra_cli.errors import Level, Problem, UsageError, did_you_mean, printable
+from dioptra_cli.errors import Level, Problem, UsageError, did_you_mean, in_file_order, printable
 from dioptra_cli.mlproject import catalogue, checks, loader
 from dioptra_cli.mlproject.model import EntryPoint, Loaded, Project
 from dioptra_cli.mlproject.shell import read_command
@@ -108,10 +108,9 @@ class Checker:
         if project is not None:
             more = project.ignores.apply(_beyond_structure(project))
             found.extend(filter(self.selection.keeps, more))
-        found = [_shown(problem) for problem in found]
-        found.sort(key=_place)
         path = project.file if project is not None and project.file else target
-        return Checked(path, tuple(found), loaded.source, project is not None)
+        shown = tuple(in_file_order(map(_shown, found)))
+        return Checked(path, shown, loaded.source, project is not None)
 
 
 def _shown(problem: Problem) -> Problem:
@@ -198,8 +197,3 @@ def _below(directory: str) -> Iterator[str]:
 def _stops(problem: Problem, loaded: Loaded) -> bool:
     """Return whether a problem is, or may be, what MLflow refuses the file for."""
     return loaded.project is None and problem.level is Level.ERROR
-
-
-def _place(problem: Problem) -> tuple[int, int]:
-    location = problem.location
-    return (location.line or 0, location.column or 0) if location else (0, 0)

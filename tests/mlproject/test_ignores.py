@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from dioptra_cli.validation.validate import Checker
@@ -56,8 +59,22 @@ def test_the_text_of_a_command_is_no_comment() -> None:
     assert names("name: 'x # dioptra: ignore[DIO209]'\n") == ["no-entry-points"]
 
 
-def test_a_run_is_as_silent(tmp_path, dioptra) -> None:  # type: ignore[no-untyped-def]
-    (tmp_path / "MLproject").write_text(
-        "entry_points:\n  main:\n    command: echo hi\n    typo: 1  # dioptra: ignore[DIO210]\n"
-    )
-    assert "typo" not in dioptra("run", ".", "--dry-run").err
+def test_a_run_is_as_silent(tmp_path: Path, dioptra: Any) -> None:
+    lines = [
+        "entry_points:",
+        "  main:",
+        "    typo: 1{}",
+        "    parameters: {{a: string}}{}",
+        "    command: echo {{b}}{}",
+    ]
+
+    def dry_run(*comments: str) -> str:
+        text = "\n".join(lines).format(*(f"  # dioptra: ignore[{comment}]" for comment in comments))
+        (tmp_path / "MLproject").write_text(text.replace("{b}", "hi") if comments[2] == "DIO1" else text)
+        error: str = dioptra("run", ".", "--dry-run", "-P", "a=1").err
+        return error
+
+    assert "typo" in dry_run("DIO1", "DIO1", "DIO1")
+    assert "does not use the parameter 'a'" in dry_run("DIO1", "DIO1", "DIO1")
+    assert dry_run("DIO210", "DIO309", "DIO1") == ""
+    assert "no parameter is named 'b'" in dry_run("DIO210", "DIO309", "DIO401")
