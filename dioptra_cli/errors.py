@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import NamedTuple
 
-_MOST_COMPARED = 500
+_MOST_COMPARED = 200
 
 
 class ExitCode(IntEnum):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -36,10 +37,15 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt) as interrupt:
         output.note("interrupted")
         return ExitCode.SIGNAL_BASE + _signal_of(interrupt)
-    except BrokenPipeError:
-        # Whoever read our output has left. Python would complain once more while it flushes at exit.
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise
+        # Python would complain once more while it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.SIGNAL_BASE + 13
+        if error.errno == errno.EPIPE:  # whoever read our output has left
+            return ExitCode.SIGNAL_BASE + 13
+        output.warning(f"the output cannot be written: {error.strerror}")
+        return ExitCode.FAILED
     return code if isinstance(code, int) else int(ExitCode.OK)
 
 

@@ -41,7 +41,9 @@ def command(project: str, entry_point: str | None, as_json: bool) -> None:
     shown = (
         list(loaded.entry_points.values()) if entry_point is None else [require_declared(loaded, entry_point)]
     )
-    output.problems((p for p in problems if p.level is Level.ERROR), sys.stderr)
+    # Where there is nothing to show, a warning may say why: a misspelled key, for one.
+    said = (Level.ERROR,) if loaded.entry_points else (Level.ERROR, Level.WARNING)
+    output.problems((p for p in problems if p.level in said), sys.stderr)
     if as_json:
         click.echo(json.dumps(_as_json(loaded, shown), indent=2, ensure_ascii=False))
     else:

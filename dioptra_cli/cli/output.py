@@ -5,6 +5,7 @@ Commands return data; this module words it. It does not import rich, which `vali
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TextIO
@@ -18,6 +19,10 @@ from dioptra_cli.mlproject import catalogue
 _LONGEST_LINE = 500
 """Characters of a source line that are shown where there is no terminal."""
 
+# What files hold may move the cursor, change the title or turn the text around: colours are all that we use.
+_UNSAFE = re.compile(
+    "\x1b(?!\\[[0-9;]*m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
 _NARROWEST = 20
 """Cells that a column of wrapped text should have: below that, words break and lines are many."""
 
@@ -33,7 +38,11 @@ def colored(stream: TextIO) -> bool:
 def say(text: str, stream: TextIO | None = None) -> None:
     """Print a line, on standard error unless told otherwise; styles are dropped where they do not belong."""
     stream = stream or sys.stderr
-    click.echo(text, file=stream, color=colored(stream))
+    click.echo(_UNSAFE.sub(_escape, text), file=stream, color=colored(stream))
+
+
+def _escape(match: re.Match[str]) -> str:
+    return ascii(match[0])[1:-1]
 
 
 def note(text: str) -> None:

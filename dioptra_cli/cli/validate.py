@@ -12,8 +12,10 @@ _FORMS = ("text", "json", "sarif", "github")
 
 def _codes(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
     """Split the values of an option at commas."""
-    del ctx, param
-    return tuple(text for value in values for text in value.replace(",", " ").split())
+    codes = tuple(text for value in values for text in value.replace(",", " ").split())
+    if values and not codes:
+        raise click.BadParameter("it names no check", ctx, param)
+    return codes
 
 
 @click.command(name="validate")

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 import click
 
 from dioptra_cli.cli import output, reports
-from dioptra_cli.errors import ExitCode, Level, Problem, UsageError
+from dioptra_cli.errors import DioptraError, ExitCode, Level, Problem, UsageError
 from dioptra_cli.mlproject import loader
+from dioptra_cli.mlproject.document import Rejected
+from dioptra_cli.mlproject.reader import ProjectReader
 from dioptra_cli.validation.validate import STANDARD_INPUT, Checked, Checker, choose, find_targets
 
 if TYPE_CHECKING:
@@ -45,11 +47,19 @@ def validate(
         raise UsageError(
             Problem("exclusive-options", f"--stdin-filename {stdin_filename} needs the argument '-'")
         )
+    if fix and form != "text" and STANDARD_INPUT in targets:
+        raise UsageError(
+            Problem(
+                "exclusive-options",
+                f"--fix writes the text of '-' to standard output, which --format {form} would take",
+                hint="leave --format out, or give the file",
+            )
+        )
     checker = Checker(choose(select, ignore))
     inputs = _inputs(targets, stdin_filename)
-    if diff:
-        return _show_differences(checker, inputs)
     totals = _Totals()
+    if diff:
+        return _show_differences(checker, inputs, totals)
     files = _mended(checker, inputs, totals) if fix else _checked(checker, list(inputs))
     for piece in reports.FORMS[form](totals.count(files)):
         click.echo(piece, nl=False, color=output.colored(sys.stdout))
@@ -57,10 +67,7 @@ def validate(
         output.note(f"mended {_amount(totals.fixed, 'problem')} in {_amount(totals.mended, 'file')}")
     if form == "text":
         output.say(reports.summary(totals.levels, totals.files, totals.fixable))
-    if totals.misused:
-        return ExitCode.USAGE
-    failed = totals.levels[Level.ERROR] or (strict and totals.levels[Level.WARNING])
-    return ExitCode.INVALID if failed else ExitCode.OK
+    return totals.exit_code(strict)
 
 
 class _Totals:
@@ -83,20 +90,37 @@ class _Totals:
     def count(self, files: Iterable[Checked]) -> Iterator[Checked]:
         """Pass the files on, and count what is wrong with them."""
         for checked in files:
-            self.files += 1
-            for problem in checked.problems:
-                self.levels[problem.level] += 1
-                self.fixable += bool(problem.fix)
-                self.misused = self.misused or problem.name in _USAGE
+            self.add(checked)
             yield checked
+
+    def add(self, checked: Checked) -> None:
+        """Count what is wrong with a file."""
+        self.files += 1
+        for problem in checked.problems:
+            self.levels[problem.level] += 1
+            self.fixable += bool(problem.fix)
+            self.misused = self.misused or problem.name in _USAGE
+
+    def exit_code(self, strict: bool) -> int:
+        """Return what the process returns for all files."""
+        if self.misused:
+            return ExitCode.USAGE
+        failed = self.levels[Level.ERROR] or (strict and self.levels[Level.WARNING])
+        return ExitCode.INVALID if failed else ExitCode.OK
 
 
 def _inputs(targets: Sequence[str], stdin_filename: str | None) -> Iterator[tuple[str, bytes | None]]:
-    """Yield each file or project, with its content where that comes from standard input."""
+    """Yield each file or project once, with its content where that comes from standard input."""
+    seen: set[str | None] = set()  # None for standard input
     for target in find_targets(targets):
         if target == STANDARD_INPUT:
-            yield stdin_filename or loader.FILE_NAME, sys.stdin.buffer.read()
-        else:
+            if None not in seen:
+                yield stdin_filename or loader.FILE_NAME, sys.stdin.buffer.read()
+            seen.add(None)
+            continue
+        same = os.path.realpath(_file_of(target))
+        if same not in seen:
+            seen.add(same)
             yield target, None
 
 
@@ -124,29 +148,44 @@ def _mended(
             sys.stdout.flush()
             sys.stdout.buffer.write(repaired.content)
             sys.stdout.buffer.flush()
-            output.say("\n".join(output.diagnostics(repaired.left.problems, repaired.left.text, sys.stderr)))
-            yield dataclasses.replace(repaired.left, problems=())
+            _say_problems(repaired.left)
+            totals.add(repaired.left)
             continue
-        if repaired.fixed:
-            _write(_file_of(path), repaired.content)
-        yield repaired.left
+        try:
+            if repaired.fixed:
+                _write(_file_of(path), repaired.content)
+            yield repaired.left
+        except DioptraError as error:
+            totals.fixed -= len(repaired.fixed)
+            totals.mended -= 1
+            before = checker.check(path)
+            yield dataclasses.replace(before, problems=(*error.problems, *before.problems))
 
 
-def _show_differences(checker: Checker, inputs: Iterable[tuple[str, bytes | None]]) -> int:
-    """Print what mending would change; fail if it would."""
+def _say_problems(checked: Checked) -> None:
+    """Show the problems of a file on standard error."""
+    for line in output.diagnostics(checked.problems, checked.text, sys.stderr):
+        output.say(line)
+
+
+def _show_differences(checker: Checker, inputs: Iterable[tuple[str, bytes | None]], totals: _Totals) -> int:
+    """Print what mending would change; fail if it would, or if a file cannot be read."""
     from dioptra_cli.validation import fixes
 
-    fixed = files = 0
     for path, data in inputs:
         repaired = _repair(checker, path, data)
-        if repaired is not None and repaired.fixed:
-            fixed += len(repaired.fixed)
-            files += 1
+        if repaired is None:
+            unreadable = checker.check(path, data)
+            totals.add(unreadable)
+            _say_problems(unreadable)
+        elif repaired.fixed:
+            totals.fixed += len(repaired.fixed)
+            totals.mended += 1
             file = _file_of(path)
             before = data if data is not None else _content(file) or b""
             click.echo(fixes.difference(file, before, repaired.content), nl=False)
-    output.note(f"--fix would mend {_amount(fixed, 'problem')} in {_amount(files, 'file')}")
-    return ExitCode.INVALID if fixed else ExitCode.OK
+    output.note(f"--fix would mend {_amount(totals.fixed, 'problem')} in {_amount(totals.mended, 'file')}")
+    return totals.exit_code(strict=False) or (ExitCode.INVALID if totals.fixed else ExitCode.OK)
 
 
 def _repair(checker: Checker, path: str, data: bytes | None) -> Repaired | None:
@@ -167,7 +206,10 @@ def _amount(count: int, what: str) -> str:
 def _file_of(target: str) -> str:
     """Return the MLproject file that a target means."""
     if os.path.isdir(target):
-        name = loader.find_file(target)
+        try:
+            name = loader.find_file(target)
+        except OSError:
+            name = None
         return os.path.normpath(os.path.join(target, name)) if name else target
     return target
 
@@ -175,15 +217,16 @@ def _file_of(target: str) -> str:
 def _content(file: str) -> bytes | None:
     """Return the content of a file that can be mended; None where there is none, or it is no text."""
     try:
-        with open(file, "rb") as stream:
-            content = stream.read()
+        content = ProjectReader(file, "").content()
         content.decode("utf-8")
-    except (OSError, UnicodeDecodeError):
+    except (OSError, UnicodeDecodeError, Rejected):
         return None
     return content
 
 
 def _write(file: str, content: bytes) -> None:
+    from dioptra_cli.execution.process import undisturbed
     from dioptra_cli.scaffold import files
 
-    files.write({file: content.decode("utf-8")}, overwrite=(file,))
+    with undisturbed():
+        files.write({file: content.decode("utf-8")}, overwrite=(file,))

@@ -48,7 +48,7 @@ CHECKS = (
     Check("DIO005", "not-utf-8", _E, "a file that is not UTF-8"),
     Check("DIO006", "unknown-check", _W, "an ignore comment that names no check"),
     Check("DIO101", "invalid-yaml", _E, "invalid YAML"),
-    Check("DIO102", "tab-character", _E, "a tab where YAML allows blanks only"),
+    Check("DIO102", "tab-character", _E, "a tab where YAML allows spaces only"),
     Check("DIO103", "template-syntax", _E, "the syntax of a template language in place of YAML"),
     Check("DIO104", "bad-indentation", _E, "lines that are not indented alike"),
     Check("DIO105", "unquoted-text", _E, "a text that YAML takes for its own syntax"),
@@ -60,7 +60,8 @@ CHECKS = (
     Check("DIO111", "impossible-value", _E, "a value that YAML cannot read, such as the 30th of February"),
     Check("DIO112", "unknown-tag", _E, "a YAML tag that is not allowed"),
     Check("DIO113", "key-is-not-text", _W, "a name that YAML does not read as text"),
-    Check("DIO114", "broken-key", _E, "a key without its colon, its blank or its comma"),
+    Check("DIO114", "broken-key", _E, "a key without its colon, its space or its comma"),
+    Check("DIO115", "non-breaking-space", _W, "a line that is indented with non-breaking spaces"),
     Check("DIO201", "not-a-mapping", _E, "a file that is no mapping"),
     Check("DIO202", "entry-points-not-a-mapping", _E, "'entry_points' that is no mapping"),
     Check("DIO203", "entry-point-not-a-mapping", _E, "an entry point that is no mapping"),
@@ -72,10 +73,10 @@ CHECKS = (
     Check("DIO209", "no-entry-points", _W, "a file without entry points"),
     Check("DIO210", "unknown-key", _W, "a key that means nothing"),
     Check("DIO211", "nested-entry-point", _W, "an entry point inside of another one"),
-    Check("DIO212", "misplaced-command", _E, "a command directly under 'entry_points'"),
+    Check("DIO212", "misplaced-command", _E, "a command, or parameters, directly under 'entry_points'"),
     Check("DIO213", "description-not-text", _W, "a description that is no text"),
     Check("DIO214", "choices-not-a-list", _W, "'choices' that is no list of values"),
-    Check("DIO215", "lost-key", _W, "a key that is lost to a missing blank or colon"),
+    Check("DIO215", "lost-key", _W, "a key that is lost to a missing space or colon"),
     Check("DIO220", "several-environments", _E, "more than one environment"),
     Check("DIO221", "environment-not-a-file", _E, "an environment that is no file name"),
     Check("DIO222", "no-environment-file", _E, "an environment file that does not exist"),
@@ -84,10 +85,11 @@ CHECKS = (
     Check("DIO225", "docker-settings", _E, "'volumes' or 'environment' of 'docker_env' of the wrong kind"),
     Check("DIO226", "databricks-settings", _E, "a 'databricks_spark_job' that cannot be"),
     Check("DIO227", "needs-databricks", _W, "a project that runs on Databricks only"),
+    Check("DIO228", "docker-variable", _W, "a variable of 'docker_env' that is no name and no pair"),
     Check("DIO301", "unknown-type", _W, "a type that does not exist"),
     Check("DIO302", "non-portable-type", _N, "a type that only some tools know"),
-    Check("DIO303", "lost-type", _W, "a type that is lost to a missing blank or colon"),
-    Check("DIO304", "lost-default", _W, "a default that is lost to a missing blank, colon or key"),
+    Check("DIO303", "lost-type", _W, "a type that is lost to a missing space or colon"),
+    Check("DIO304", "lost-default", _W, "a default that is lost to a missing space, colon or key"),
     Check("DIO305", "wrong-default", _E, "a default that its type refuses"),
     Check("DIO306", "default-not-a-choice", _E, "a default that is not among the choices"),
     Check("DIO307", "yaml-changes-value", _W, "a value that YAML changes"),
@@ -122,7 +124,7 @@ CHECKS = (
     Check("DIO423", "unclear-shell-syntax", _E, "placeholders in shell syntax that cannot be followed"),
     Check("DIO431", "shell-syntax", _E, "a command that is no valid shell command"),
     Check("DIO432", "option-on-its-own-line", _W, "options that run as a command of their own"),
-    Check("DIO433", "escaped-blank", _W, "a backslash before a blank"),
+    Check("DIO433", "escaped-blank", _W, "a backslash before a space"),
     Check("DIO434", "trailing-backslash", _W, "a backslash at the end of a command"),
     Check("DIO435", "commented-out-options", _W, "a comment that takes the rest of the command with it"),
     Check("DIO436", "windows-path", _W, "a path with backslashes"),
@@ -137,6 +139,10 @@ CHECKS = (
     Check("DIO506", "unexpected-argument", _W, "an argument that the script does not take"),
     Check("DIO507", "missing-argument", _W, "a required argument that the command does not pass"),
     Check("DIO508", "repeated-option", _W, "an option that is passed twice and counts once"),
+    Check("DIO509", "refused-value", _W, "a value in the command that the script refuses"),
+    Check("DIO510", "missing-value", _W, "an option without its value"),
+    Check("DIO511", "unknown-subcommand", _W, "a subcommand that the script does not have"),
+    Check("DIO512", "bool-of-text", _W, "an option that takes every text for true"),
 )
 """Every check, in the order of the codes."""
 
@@ -158,9 +164,9 @@ def code_of(name: str) -> str:
 
 def matching(selector: str) -> frozenset[str]:
     """Return the names of the checks that `selector` means: a code, the beginning of one (`DIO4`), or a name."""
-    upper = selector.upper()
+    upper, lower = selector.upper(), selector.lower()
     return frozenset(
         check.name
         for check in CHECKS
-        if selector == check.name or (upper.startswith("DIO") and check.code.startswith(upper))
+        if lower == check.name or (upper.startswith("DIO") and check.code.startswith(upper))
     )

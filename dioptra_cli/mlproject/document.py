@@ -69,6 +69,7 @@ class DocumentReader:
         problems: What has been noticed.
         refused: Whether MLflow would not accept the file.
         entry_point: The entry point that problems belong to, while one is read.
+        shared: The identities of the nodes that others refer to by `*name`.
     """
 
     def __init__(self, path: str, data: bytes | None = None) -> None:
@@ -76,6 +77,7 @@ class DocumentReader:
         self.problems: list[Problem] = []
         self.refused = False
         self.entry_point: str | None = None
+        self.shared: frozenset[int] | set[int] = frozenset()
         self._data = data
         self._constructor: Any = None
 
@@ -128,13 +130,17 @@ class DocumentReader:
         self.note(name, message, location, hint, fix=fix)
         raise Rejected
 
+    def content(self) -> bytes:
+        """Return the content of the file; raises OSError where it cannot be read."""
+        with open(self.source.path, "rb") as file:
+            return file.read()
+
     def _text(self) -> str:
         path = self.source.path
         data = self._data
         if data is None:
             try:
-                with open(path, "rb") as file:
-                    data = file.read()
+                data = self.content()
             except OSError as error:
                 self.reject("unreadable-file", f"cannot read the file: {error.strerror}", Location(path))
         try:
@@ -182,6 +188,7 @@ class DocumentReader:
                 node.start_mark, node.end_mark = map(self._mark, (node.start_mark, node.end_mark))
         if root is not None:
             survey = _Survey(root)
+            self.shared = survey.shared
             if survey.plain:
                 self._construct_scalars(survey.scalars)
             else:
@@ -304,19 +311,23 @@ class _Survey:
             YAML's own for single values.
         scalars: The scalars that are no text.
         duplicates: Each key that repeats an earlier one of its mapping, and the earlier one.
+        shared: The identities of the mappings and lists that stand in several places.
     """
 
     def __init__(self, root: Any) -> None:
         self.plain = True
         self.scalars: list[Any] = []
         self.duplicates: list[tuple[Any, Any]] = []
+        self.shared: set[int] = set()
         stack, visited = [root], set()
         while stack:
             node = stack.pop()
             kind = node.__class__
             if kind is yaml.ScalarNode:
                 self._scalar(node)
-            elif id(node) not in visited:
+            elif id(node) in visited:
+                self.shared.add(id(node))
+            else:
                 visited.add(id(node))
                 if kind is yaml.SequenceNode:
                     self.plain = self.plain and node.tag == _LIST

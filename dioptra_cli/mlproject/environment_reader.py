@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
+import yaml
+
 from dioptra_cli.errors import did_you_mean
+from dioptra_cli.mlproject import keys
 from dioptra_cli.mlproject.document import Entries, is_mapping, kind_of
 from dioptra_cli.mlproject.mappings import MappingReader
 from dioptra_cli.mlproject.model import EntryPoint, Environment
@@ -95,15 +99,21 @@ class EnvironmentReader:
             )
             return None
         entries = self.reader.mapping(node)
-        self.reader.unknown_keys(entries, DOCKER_KEYS, "'docker_env'")
         image = self.reader.value(entries["image"][1]) if "image" in entries else None
+        misspelled = None
         if not image:
+            misspelled = next((name for name in entries if keys.slip_of(name, DOCKER_KEYS) == "image"), None)
+            place = entries["image"][0] if "image" in entries else key
             self.reader.refuse(
                 "docker-without-image",
-                "'docker_env' names no image",
-                self.reader.source.at(key),
-                "add 'image: …'",
+                "'docker_env' names no image" + (f", but a key '{misspelled}'" if misspelled else ""),
+                self.reader.source.at(entries[misspelled][0] if misspelled else place),
+                "did you mean 'image'?" if misspelled else "write its name behind 'image:'",
             )
+        others = {name: pair for name, pair in entries.items() if name != misspelled}
+        self.reader.unknown_keys(others, DOCKER_KEYS, "'docker_env'")
+        if "environment" in entries and isinstance(entries["environment"][1], yaml.SequenceNode):
+            self._check_variables(entries["environment"][1])
         for setting, kinds, expected in (
             ("volumes", (str,), "a list of texts, such as ['/host:/container']"),
             ("environment", (str, list), "a list of names and [name, value] pairs"),
@@ -120,6 +130,22 @@ class EnvironmentReader:
                     f"write {expected}",
                 )
         return Environment("docker_env", self.reader.text_of(entries["image"][1]) or "") if image else None
+
+    def _check_variables(self, node: Any) -> None:
+        """Note the variables that MLflow reads without a word, and that Docker or it then stumbles over."""
+        for item in node.value:
+            if isinstance(item, yaml.SequenceNode):
+                fine = len(item.value) == 2 and all(isinstance(part, yaml.ScalarNode) for part in item.value)
+            else:
+                fine = not isinstance(item, yaml.ScalarNode) or not re.search("[=:\\s]", item.value)
+            if not fine:
+                shown = f"'{item.value}'" if isinstance(item, yaml.ScalarNode) else "this list"
+                self.reader.note(
+                    "docker-variable",
+                    f"{shown} is neither the name of a variable nor a pair of name and value",
+                    self.reader.source.at(item),
+                    "write NAME to pass a variable on, or [NAME, value] to set one",
+                )
 
     def check_databricks(self, top: Entries, entry_points: Mapping[str, EntryPoint]) -> None:
         """Refuse what MLflow's loader refuses in a `databricks_spark_job`, and warn: it needs Databricks."""

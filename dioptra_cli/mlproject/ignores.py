@@ -15,8 +15,8 @@ from dioptra_cli.errors import Problem, did_you_mean
 from dioptra_cli.mlproject import catalogue
 from dioptra_cli.mlproject.positions import Source
 
-_COMMENT = re.compile(r"(?:^|(?<=[ \t]))#[ \t]*dioptra:[ \t]*(?P<call>.*)", re.MULTILINE)
-_CALL = re.compile(r"(?P<scope>ignore(?:-file)?)\[(?P<checks>[^\]]*)\]")
+_COMMENT = re.compile(r"(?:^|(?<=[ \t]))#[ \t]*dioptra:[ \t]*(?P<call>.*)", re.MULTILINE | re.IGNORECASE)
+_CALL = re.compile(r"(?P<scope>ignore(?:-file)?)\[(?P<checks>[^\]]*)\]", re.IGNORECASE)
 
 
 class Ignores(NamedTuple):
@@ -53,18 +53,21 @@ def find(source: Source, root: Any) -> Ignores:
         source: The text of the file.
         root: The root node of its document, None where it is empty.
     """
-    if "dioptra:" not in source.text:
+    if "dioptra" not in source.text.lower():
+        return NOTHING
+    comments = list(_COMMENT.finditer(source.text))
+    if not comments:
         return NOTHING
     spans = list(_scalars(root, source.text))
     everywhere: set[str] = set()
     lines: dict[int, set[str]] = {}
     problems: list[Problem] = []
-    for comment in _COMMENT.finditer(source.text):
+    for comment in comments:
         if any(start <= comment.start() < end for start, end, _, _ in spans):
             continue  # not a comment: part of a text
         names, complaints = _names(comment, source)
         problems += complaints
-        if comment["call"].startswith("ignore-file"):
+        if comment["call"].lower().startswith("ignore-file"):
             everywhere |= names
             continue
         line = source.at_index(comment.start()).line or 1

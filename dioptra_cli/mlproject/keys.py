@@ -1,4 +1,4 @@
-"""What an unknown key was meant to be: a known one that is misspelled, or one that lost its colon or blank.
+"""What an unknown key was meant to be: a known one that is misspelled, or one that lost its colon or space.
 
 Pure. Works on the text of a key alone; where it has exactly one meaning it also says how to mend it.
 """
@@ -44,6 +44,10 @@ _SYNONYMS = {
 """Words that other tools use for the same thing. A hint only: none is sure enough to be mended."""
 
 
+_OTHER_WORDS = frozenset(("comment", "comments", "typo"))
+"""Words near a key that mean something else."""
+
+
 class Meant(NamedTuple):
     """What a key was meant to be.
 
@@ -71,7 +75,7 @@ def meaning(name: str, known: Collection[str], present: Collection[str], *, empt
         present: The keys that do stand here.
         empty: Whether the key has no value, so that one may have become a part of it.
     """
-    match = re.match(r"(\w+)(\s*[:=]\s*|\s+)(?=\S)", name)
+    match = re.match(r"(\w+)(?:[\s:=]|->)+(?=[^\s:=])", name)
     if match and empty:
         first = match[1] if match[1] in known else _misspelled(match[1], known)
         if first is not None:
@@ -91,7 +95,7 @@ def meaning(name: str, known: Collection[str], present: Collection[str], *, empt
     synonym = _SYNONYMS.get(name.lower())
     if synonym in known:
         return Meant(synonym, "unknown-key", f"did you mean '{synonym}'?")
-    return Meant(None, "unknown-key", did_you_mean(name, known))
+    return Meant(None, "unknown-key", None if name.lower() in _OTHER_WORDS else did_you_mean(name, known))
 
 
 def is_number(text: str) -> bool:
@@ -102,6 +106,8 @@ def is_number(text: str) -> bool:
 def _misspelled(name: str, known: Collection[str]) -> str | None:
     """Return the one known word that `name` is a slip of: one edit away, two in a longer word."""
     plain = name.lower().replace("-", "_")
+    if plain in _OTHER_WORDS:
+        return None
     near = [
         word
         for word in known

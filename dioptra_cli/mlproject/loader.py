@@ -47,9 +47,10 @@ def project_directory(target: str) -> str:
     hint = None
     if "://" in target or target.startswith("git@"):
         hint = "remote projects cannot be run directly: clone or download it, and give the directory"
-    raise UsageError(
-        Problem("no-such-project", f"there is no project directory or file '{target}'", hint=hint)
-    )
+    message = f"there is no project directory or file '{target}'"
+    if os.path.lexists(target):
+        message = f"'{target}' is neither a directory nor a file that can be read"
+    raise UsageError(Problem("no-such-project", message, hint=hint))
 
 
 def load(target: str, data: bytes | None = None) -> Loaded:
@@ -72,7 +73,11 @@ def load(target: str, data: bytes | None = None) -> Loaded:
     if os.path.isfile(target):
         path = target
     else:
-        name = find_file(directory)
+        try:
+            name = find_file(directory)
+        except OSError as error:
+            problem = f"cannot look into the directory '{target}': {error.strerror}"
+            raise UsageError(Problem("unreadable-file", problem)) from error
         if name is None:
             return _without_file(target, directory)
         path = os.path.normpath(os.path.join(target, name))

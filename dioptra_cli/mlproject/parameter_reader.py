@@ -34,6 +34,9 @@ _TYPE_SYNONYMS = {
 }
 
 
+_KEY = re.compile(rf"({'|'.join(PARAMETER_KEYS)})\b")
+
+
 class ParameterReader:
     """Reads the parameters of a file.
 
@@ -52,10 +55,21 @@ class ParameterReader:
         if not is_mapping(node):
             hint = "leave 'parameters' out where there are none"
             glued: tuple[Edit, ...] = ()
+            text = node.value if isinstance(node.value, str) else ""
+            below = [n for n in entries if n not in ("parameters", "command", "description")]
             if isinstance(node, yaml.SequenceNode) and node.value:
-                hint = "write each as a key of its own, without '- ': 'epochs: float'"
-            elif match := re.fullmatch(r"([\w-]+):(\w+)", node.value if isinstance(node.value, str) else ""):
-                hint = f"write '{match[1]}: {match[2]}', with a blank after the colon"
+                first = node.value[0]
+                name_node = (
+                    first.value[0][0] if isinstance(first, yaml.MappingNode) and first.value else first
+                )
+                shown = name_node.value if isinstance(name_node, yaml.ScalarNode) else "epochs"
+                hint = f"write each as a key of its own, without '- ': '{shown}: float'"
+            elif not text and below:
+                hint = f"indent '{below[0]}' below it"
+            elif re.fullmatch(r"([\w-]+:\w+\s*){2,}", text):
+                hint = "write a space after each colon"
+            elif match := re.fullmatch(r"([\w-]+):(\w+)", text):
+                hint = f"write '{match[1]}: {match[2]}', with a space after the colon"
                 glued = self.reader.replacement(node, f"{match[1]}:", f"{match[1]}: ")
             self.reader.refuse(
                 "parameters-not-a-mapping",
@@ -99,7 +113,7 @@ class ParameterReader:
             if brace:
                 self.reader.note(
                     "lost-key",
-                    f"there is no {'blank' if ':' in brace[2] else 'colon'} between '{brace[1]}' and its brace, "
+                    f"there is no {'space' if ':' in brace[2] else 'colon'} between '{brace[1]}' and its brace, "
                     f"so that '{name}' is the name of the parameter",
                     location,
                     f"write '{brace[1]}: {{…}}'",
@@ -208,12 +222,15 @@ class ParameterReader:
         """Note a type that swallowed its key (`type:float`) or a default (`float 0.5`); return whether it did."""
         key, colon, value = declared.partition(":")
         if colon and key in PARAMETER_KEYS and not value.startswith("//"):
+            line = self.reader.source.text[: node.start_mark.index].rpartition("\n")[2]
+            # On a line of its own it is a key below the parameter; beside the name it needs braces.
+            mended = f"{key}: {value.strip()}" if not line.strip() else f"{{{key}: {value.strip()}}}"
             self.reader.note(
                 f"lost-{key}" if key in ("type", "default") else "lost-key",
-                f"'{declared}' is read as one text, for there is no blank after the colon",
+                f"'{declared}' is read as one text, for there is no space after the colon",
                 location,
-                f"write '{{{key}: {value.strip()}}}'",
-                fix=self.reader.replacement(node, declared, f"{{{key}: {value.strip()}}}"),
+                f"write '{mended}'",
+                fix=self.reader.replacement(node, declared, mended),
             )
             return True
         first, _, rest = declared.replace("=", " ").replace(",", " ").partition(" ")
@@ -243,6 +260,13 @@ class ParameterReader:
                     "write the text that the command is to get in quotes",
                 )
             return
+        if default is None and not node.value:
+            self.reader.note(
+                "lost-default",
+                f"there is nothing after 'default', so that '{name}' needs a value",
+                self.reader.source.at(node),
+                "write the default, or leave 'default' out; '' is an empty text",
+            )
         self._check_value(f"the default of '{name}'", declared, default, node)
 
     def _check_value(self, what: str, declared: str, value: str | None, node: Any) -> None:
@@ -254,15 +278,21 @@ class ParameterReader:
         written = self.reader.source.raw(node)
         if written == value or written.startswith(("&", "*", "!")):
             return
+        if declared in ("bool", "boolean") and value in ("True", "False"):
+            return  # it means what it says
         if _is_rewriting(declared, written, value):
             if f"0{written}" != value:  # .5 is so plainly 0.5 that nobody wants to hear of it
                 self._rewritten.append((written, value, self.reader.source.at(node)))
             return
+        if declared in _NUMBER_TYPES and value in ("True", "False"):
+            return  # which is no number, and reported as such
         self.reader.note(
             "yaml-changes-value",
-            f"YAML reads {written}, {what}, as '{value}'",
+            f"YAML reads '{written}', {what}, as '{value}'",
             self.reader.source.at(node),
-            f"write '{written}' in quotes to keep it",
+            f"write {value}"
+            if declared in _NUMBER_TYPES and keys.is_number(value)
+            else f"write '{written}' in quotes to keep it",
         )
 
     def _choices(self, name: str, declared: str, entries: Entries) -> tuple[str, ...]:
@@ -327,7 +357,7 @@ class ParameterReader:
             return True
         if name in _TYPES and "type" not in entries:
             lost = "type"
-        elif (keys.is_number(written) or key.style) and "default" not in entries:
+        elif (keys.is_number(written) or (key.style and not _KEY.match(name))) and "default" not in entries:
             lost = "default"
         else:
             return False
@@ -351,9 +381,7 @@ def _also(places: Iterable[Location]) -> str:
 def _is_rewriting(declared: str, written: str, value: str) -> bool:
     """Return whether YAML changed the form of a value alone: the same number, or a boolean in other letters."""
     if written.lower() == value.lower() and value in ("True", "False"):
-        return True
-    if declared in ("bool", "boolean") and value in ("True", "False"):
-        return True
+        return declared not in _NUMBER_TYPES
     if declared not in _NUMBER_TYPES:
         return False
     if written.lower().lstrip("+-.") in ("inf", "nan"):

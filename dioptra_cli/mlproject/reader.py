@@ -10,12 +10,13 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import stat
 from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
-from dioptra_cli.errors import Location
+from dioptra_cli.errors import Edit, Location
 from dioptra_cli.mlproject import ignores, keys
 from dioptra_cli.mlproject.document import Entries, Rejected, is_mapping, kind_of
 from dioptra_cli.mlproject.environment_reader import ENVIRONMENTS, EnvironmentReader
@@ -33,6 +34,8 @@ from dioptra_cli.mlproject.parameter_reader import ParameterReader
 PROJECT_KEYS = ("name", "entry_points", *ENVIRONMENTS, "databricks_spark_job", "description")
 ENTRY_POINT_KEYS = ("parameters", "command", "description")
 
+_LARGEST_FILE = 4_000_000
+"""Bytes of an MLproject file: real ones have thousands."""
 _TYPES = (*STANDARD_TYPES, *EXTRA_TYPES)
 
 
@@ -48,6 +51,21 @@ class ProjectReader(MappingReader):
     def __init__(self, path: str, directory: str, data: bytes | None = None) -> None:
         super().__init__(path, data)
         self.directory = directory
+
+    def content(self) -> bytes:
+        """Return the content of the file, which must be a file: reading a pipe or a device may never end."""
+        with open(self.source.path, "rb", opener=_open_at_once) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                self.reject("unreadable-file", "it is no regular file", Location(self.source.path))
+            content = file.read(_LARGEST_FILE + 1)
+        if len(content) > _LARGEST_FILE:
+            self.reject(
+                "unreadable-file",
+                f"the file is larger than {_LARGEST_FILE // 1_000_000} MB",
+                Location(self.source.path),
+                "an MLproject file holds names and commands; data belongs elsewhere",
+            )
+        return content
 
     def read(self) -> Loaded:
         """Return what the file says, and all that is wrong with it."""
@@ -81,6 +99,8 @@ class ProjectReader(MappingReader):
                 self.source.at(root),
                 "write 'name: …' and 'entry_points: …'",
             )
+        if "\xa0" in self.source.text:
+            self._note_hard_spaces()
         top = self.mapping(root)
         self._project_keys(top)
         # Kept nowhere: a cycle of references would wait for the collector, with all nodes of the file.
@@ -114,11 +134,37 @@ class ProjectReader(MappingReader):
             comments,
         )
 
+    def _note_hard_spaces(self) -> None:
+        """Note lines that are indented with non-breaking spaces, as text from web pages is."""
+        lines = [
+            (number, match)
+            for number, line in enumerate(self.source.text.split("\n"), 1)
+            if (match := re.match(r" *(\xa0[ \xa0]*)", line))
+        ]
+        if lines:
+            number, match = lines[0]
+            self.note(
+                "non-breaking-space",
+                "the line is indented with non-breaking spaces, which YAML takes for text",
+                Location(self.source.path, number, match.start(1) + 1, match.end(1) + 1),
+                "write plain spaces" + (f"; also on {len(lines) - 1} more lines" if len(lines) > 1 else ""),
+                fix=tuple(
+                    Edit(number, found.start(1) + 1, len(found[1]), " " * len(found[1]))
+                    for number, found in lines
+                ),
+            )
+
     def _project_keys(self, top: Entries) -> None:
         """Note unknown keys, but for entry points that stand beside an empty 'entry_points': that is one slip."""
         emptied = "entry_points" in top and not isinstance(top["entry_points"][1], yaml.MappingNode)
         self.unknown_keys(
-            {name: pair for name, pair in top.items() if not (emptied and _is_entry_point(pair[1]))},
+            {
+                name: pair
+                for name, pair in top.items()
+                # A mapping that others refer to, and what begins like this, holds pieces for other places.
+                if not (id(pair[1]) in self.shared or name.startswith(("x-", "_", ".")))
+                and not (emptied and _is_entry_point(pair[1]))
+            },
             PROJECT_KEYS,
             "the project",
             _in_project,
@@ -148,6 +194,9 @@ class ProjectReader(MappingReader):
                 if name == "command":
                     self._misplaced_command(name_key, above)
                 continue
+            if name == "parameters" and above and is_mapping(value) and "command" not in self.mapping(value):
+                self._misplaced_parameters(name_key, above)
+                continue
             above = name
             if misplaced and value.tag == "tag:yaml.org,2002:null":
                 continue  # the same slip
@@ -169,6 +218,15 @@ class ProjectReader(MappingReader):
             f"indent it deeper than '{above}'"
             if above
             else "write 'main:' above it, and indent 'command' and 'parameters' below that",
+        )
+
+    def _misplaced_parameters(self, key: Any, above: str) -> None:
+        """Note parameters that stand beside the entry point that they belong to."""
+        self.note(
+            "misplaced-command",
+            f"'parameters' stands beside '{above}', not below it",
+            self.source.at(key),
+            f"indent it deeper than '{above}'",
         )
 
     def _entry_point(self, name: str, key: Any, node: Any, reader: ParameterReader) -> EntryPoint | None:
@@ -193,8 +251,9 @@ class ProjectReader(MappingReader):
         nested = self._nested(name, entries)
         known = {k: v for k, v in entries.items() if k not in nested}
         misspelled = _misspelled(known, ENTRY_POINT_KEYS, "command")
+        emptied = "parameters" in entries and not is_mapping(entries["parameters"][1])
         self.unknown_keys(
-            {k: v for k, v in known.items() if k != misspelled},
+            {k: v for k, v in known.items() if k != misspelled and not (emptied and _is_parameter(v[1]))},
             ENTRY_POINT_KEYS,
             f"the entry point '{name}'",
             _in_entry_point,
@@ -202,7 +261,7 @@ class ProjectReader(MappingReader):
         parameters: dict[str, Parameter] | None = {}
         if "parameters" in entries:
             parameters = reader.read(name, entries)
-        command_node = self._command(name, key, known, misspelled, parameters)
+        command_node = self._command(name, key, entries, misspelled, parameters)
         if parameters is None:  # what the command needs of them cannot be told
             parameters, command_node = {}, None
         source = self.source
@@ -241,15 +300,15 @@ class ProjectReader(MappingReader):
         """Return the node of the command, None where there is none that could run."""
         if "command" not in entries:
             message = f"the entry point '{name}' has no command"
-            if misspelled is not None:
-                wrong, _ = entries[misspelled]
-                meant = keys.meaning(misspelled, ENTRY_POINT_KEYS, entries, empty=False)
+            if misspelled is not None:  # or another word for it
+                wrong, value = entries[misspelled]
+                meant = keys.meaning(misspelled, ENTRY_POINT_KEYS, entries, empty=not value.value)
                 self.note(
                     "missing-command",
                     f"{message}, but a key '{misspelled}'",
                     self.source.at(wrong),
                     meant.hint,
-                    fix=self.replacement(wrong, misspelled, "command"),
+                    fix=self.replacement(wrong, meant.replaced, meant.by) if meant.replaced else (),
                 )
             elif parameters and "command" in parameters:
                 self.note(
@@ -259,7 +318,10 @@ class ProjectReader(MappingReader):
                     "indent it like 'parameters'",
                 )
             else:
-                self.note("missing-command", message, self.source.at(key), "add 'command: …'")
+                nested = any(_is_entry_point(value) for _, value in entries.values())
+                self.note(
+                    "missing-command", message, self.source.at(key), None if nested else "add 'command: …'"
+                )
             return None
         node = entries["command"][1]
         if isinstance(node, yaml.ScalarNode) and isinstance(self.value(node), str):
@@ -279,6 +341,11 @@ class ProjectReader(MappingReader):
         return None
 
 
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file without waiting for the other end of a pipe."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 def _is_entry_point(node: Any) -> bool:
     """Return whether a node looks like the description of an entry point."""
     return is_mapping(node) and bool(
@@ -286,12 +353,25 @@ def _is_entry_point(node: Any) -> bool:
     )
 
 
+def _is_parameter(node: Any) -> bool:
+    """Return whether a node looks like the declaration of a parameter."""
+    if isinstance(node, yaml.ScalarNode):
+        return node.value in _TYPES
+    return is_mapping(node) and bool(
+        {"type", "default"} & {key.value for key, _ in node.value if isinstance(key.value, str)}
+    )
+
+
 def _misspelled(entries: Entries, known: tuple[str, ...], meant: str) -> str | None:
     """Return the key of `entries` that is a misspelling of `meant`, which is missing."""
     if meant in entries:
         return None
-    unknown = (name for name in entries if name not in known)
-    return next((n for n in unknown if keys.meaning(n, known, entries, empty=False).key == meant), None)
+    for name, (_, value) in entries.items():
+        if name not in known:
+            read = keys.meaning(name, known, entries, empty=not value.value)
+            if read.key == meant:
+                return name
+    return None
 
 
 def _in_project(name: str, key: Any, value: Any) -> str | None:

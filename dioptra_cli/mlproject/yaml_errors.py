@@ -1,26 +1,36 @@
 """What PyYAML refuses, in plain words: one sentence, the place of the slip itself, and what to do.
 
-Pure. Imported only where a file is no YAML.
+Pure. Imported only where a file is not YAML.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import Any, NamedTuple
 
+import yaml
+
 from dioptra_cli.errors import Edit, Location
+from dioptra_cli.mlproject.keys import slip_of
 from dioptra_cli.mlproject.positions import Source
 
 _KEYS = (
     r"type|default|description|choices|command|parameters|name|entry_points|conda_env|python_env|docker_env"
 )
 _GLUED_KEY = re.compile(rf"({_KEYS}):(?=[^\s:/])")
-_KEY_WITHOUT_COLON = re.compile(rf"({_KEYS})[ \t]+(?![ \t:#])")
+_KEY_WITHOUT_COLON = re.compile(rf"({_KEYS})([ \t]*(?:=|->|:=)[ \t]*|[ \t]+)(?![ \t:#])")
+_TYPES = r"string|float|path|uri|int|integer|str|bool|boolean|number|double"
+_ANY_GLUED = re.compile(r"[ \t]*([\w.-]+):(?=[^\s:/])(\S.*)")
+_WITH_BRACE = re.compile(
+    r"[ \t]*([\w.-]+)([ \t]*:?[ \t]*)\{[ \t]*(?:type|default|description|choices)[ \t]*:"
+)
+_NAME_AND_TYPE = re.compile(rf"[ \t]*([\w.-]+)([ \t]+)(?:{_TYPES})[ \t]*")
 _LONGEST_SHOWN = 40
 
 
 class Refusal(NamedTuple):
-    """Why a file is no YAML; the fields are those of a `Problem`."""
+    """Why a file is not YAML; the fields are those of a `Problem`."""
 
     name: str
     message: str
@@ -63,6 +73,7 @@ class _Explanation:
             return Refusal("invalid-yaml", f"invalid YAML: {self.problem}", Location(self.source.path))
         for explanation in (
             self._merge_conflict,
+            self._open_quote,
             self._template,
             self._tab,
             self._several_documents,
@@ -73,6 +84,7 @@ class _Explanation:
             self._reference,
             self._colon,
             self._block_header,
+            self._missing_value,
             self._flow,
             self._indentation,
         ):
@@ -117,24 +129,48 @@ class _Explanation:
                 )
         return None
 
+    def _open_quote(self) -> Refusal | None:
+        """A quote that is not closed ends at the next one, lines below, and what follows that makes no sense."""
+        if not re.search(r"""['"]""", self._line(self.mark.line)):
+            return None
+        opened = None
+        with contextlib.suppress(yaml.YAMLError, RecursionError):
+            for token in yaml.scan(self.source.text, yaml.SafeLoader):
+                if token.start_mark.index >= self.mark.index:
+                    break
+                if isinstance(token, yaml.ScalarToken):
+                    opened = token
+        if opened is None or opened.style not in ("'", '"') or opened.end_mark.line != self.mark.line:
+            return None
+        if opened.start_mark.line == opened.end_mark.line:
+            return None
+        return self._at(
+            "unquoted-text",
+            f"the quote {opened.style} that opens here is closed on line {opened.end_mark.line + 1} only",
+            "close it where the text ends",
+            line=opened.start_mark.line,
+            column=opened.start_mark.column,
+        )
+
     def _template(self) -> Refusal | None:
         for number in dict.fromkeys((self.mark.line, getattr(self.context_mark, "line", self.mark.line))):
             line = self._line(number)
-            statement, expression = line.find("{%"), line.find("{{")
-            if statement >= 0:
+            found = re.search(r"\{[%#]", line)
+            expression = line.find("{{")
+            if found and (found[0] == "{%" or "#}" in line):
                 return self._at(
                     "template-syntax",
-                    "'{%' belongs to a template language; an MLproject file is plain YAML",
+                    f"'{found[0]}' belongs to a template language; an MLproject file is plain YAML",
                     "render the template first, or choose in the command itself, which bash runs",
                     line=number,
-                    column=statement,
+                    column=found.start(),
                 )
             before = line[:expression].rstrip() if expression >= 0 else ""
             if expression >= 0 and (not before or before.endswith((":", "-", "{", "[", ","))):
                 return self._at(
                     "template-syntax",
-                    "a value that begins with '{{' is no YAML",
-                    "write the value in quotes; a placeholder of a command has single braces: '{name}'",
+                    "a value cannot begin with '{{', which belongs to a template language",
+                    "render the template first, or write the value in quotes; a placeholder has single braces",
                     line=number,
                     column=expression,
                 )
@@ -148,14 +184,14 @@ class _Explanation:
             if "\t" in indentation:
                 return self._at(
                     "tab-character",
-                    "the line is indented with a tab; YAML allows blanks only",
-                    "replace each tab by blanks (most editors can: 'convert indentation to spaces')",
+                    "the line is indented with a tab; YAML allows spaces only",
+                    "replace each tab by spaces (most editors can: 'convert indentation to spaces')",
                     line=number,
                     column=indentation.index("\t"),
                 )
         if "'\\t'" in self.problem:
             return self._at(
-                "tab-character", "a tab stands where YAML allows blanks only", "replace it by a blank"
+                "tab-character", "a tab stands where YAML allows spaces only", "replace it by a space"
             )
         return None
 
@@ -180,52 +216,91 @@ class _Explanation:
         )
 
     def _glued_key(self) -> Refusal | None:
-        """A key whose colon has no blank behind it, or that has no colon, and so is no key."""
+        """A key whose colon has no space behind it, or that has no colon, and so is no key."""
         told = ("could not find expected ':'", "expected ',' or", "mapping values are not allowed")
         if not any(words in self.problem for words in told):
             return None
-        above = [self._above()] if "mapping values" in self.problem else []
-        for number in dict.fromkeys(
-            mark.line for mark in (self.context_mark, self.mark) if mark
-        ) | dict.fromkeys(above):
-            line = self._line(number)
-            match = _GLUED_KEY.search(line)
-            if match and not re.search(r"[\w-]$", line[: match.start()]):
-                edit = Edit(number + 1, match.end() + 1, 0, " ")
-                return self._at(
-                    "broken-key",
-                    f"there is no blank after the colon of '{match[0]}'",
-                    f"write '{match[1]}: {_rest(line, match.end())}'",
-                    line=number,
-                    column=match.start(),
-                    fix=(edit,),
-                )
-            match = _KEY_WITHOUT_COLON.match(line.lstrip())
-            if match and ("could not find" in self.problem or number in above):
-                column = len(line) - len(line.lstrip())
-                return self._at(
-                    "broken-key",
-                    f"there is no colon after '{match[1]}'",
-                    f"write '{match[1]}: {_rest(line, column + match.end())}'",
-                    line=number,
-                    column=column,
-                    fix=(Edit(number + 1, column + match.end(1) + 1, 0, ":"),),
-                )
-        line = self._line(above[0]) if above else ""
-        bare = re.fullmatch(r"[ \t]*(\w[\w.-]*)[ \t]*", line)
-        if bare and _indentation_of(self._line(self.mark.line)) > _indentation_of(line):
-            return self._at(
-                "broken-key",
+        numbers = [mark.line for mark in (self.context_mark, self.mark) if mark]
+        if "mapping values" in self.problem:
+            numbers.append(self._above())
+        for number in dict.fromkeys(numbers):
+            for slip in (self._without_space, self._without_colon):
+                found = slip(number, self._line(number))
+                if found is not None:
+                    return found
+        return None
+
+    def _without_space(self, number: int, line: str) -> Refusal | None:
+        if "mapping values" in self.problem and (match := _WITH_BRACE.match(line)):
+            if match[2].endswith((": ", ":\t")):
+                return None
+            what = "space" if ":" in match[2] else "colon"
+            return self._broken(
+                number,
+                match.start(1),
+                f"there is no {what} between '{match[1]}' and its brace",
+                f"write '{match[1]}: {{…}}'",
+                Edit(number + 1, match.start(2) + 1, len(match[2]), ": "),
+            )
+        match = _GLUED_KEY.search(line)
+        if match and not re.search(r"[\w-]$", line[: match.start()]):
+            return self._broken(
+                number,
+                match.start(),
+                f"there is no space after the colon of '{match[0]}'",
+                f"write '{match[1]}: {_rest(line, match.end())}'",
+                Edit(number + 1, match.end() + 1, 0, " "),
+            )
+        match = _ANY_GLUED.match(line)
+        if match is None:
+            return None
+        meant = slip_of(match[1], _KEYS.split("|"))
+        if meant is None and not re.fullmatch(_TYPES, match[2].strip()):
+            return None
+        return self._broken(
+            number,
+            match.start(1),
+            f"there is no space after the colon of '{match[1]}:'",
+            f"write '{meant or match[1]}: {_rest(line, match.start(2))}'",
+            Edit(number + 1, match.start(1) + 1, len(match[1]) + 1, f"{meant or match[1]}: "),
+        )
+
+    def _without_colon(self, number: int, line: str) -> Refusal | None:
+        if "expected ',' or" in self.problem:
+            return None
+        indentation = _indentation_of(line)
+        match = _KEY_WITHOUT_COLON.match(line, indentation) or (
+            _NAME_AND_TYPE.fullmatch(line) if number == self._above() or "could not" in self.problem else None
+        )
+        if match:
+            return self._broken(
+                number,
+                match.start(1),
+                f"there is no colon after '{match[1]}'",
+                f"write '{match[1]}: {_rest(line, match.end(2))}'",
+                Edit(number + 1, match.start(2) + 1, len(match[2]), ": "),
+            )
+        bare = re.fullmatch(r"[ \t]*([A-Za-z_][\w.-]*)[ \t]*", line)
+        if bare and self._deeper_below(number):
+            return self._broken(
+                number,
+                bare.start(1),
                 f"there is no colon after '{bare[1]}'",
                 f"write '{bare[1]}:'",
-                line=above[0],
-                column=bare.start(1),
-                fix=(Edit(above[0] + 1, bare.end(1) + 1, 0, ":"),),
+                Edit(number + 1, bare.end(1) + 1, 0, ":"),
             )
         return None
 
+    def _broken(self, number: int, column: int, message: str, hint: str, edit: Edit) -> Refusal:
+        return self._at("broken-key", message, hint, line=number, column=column, fix=(edit,))
+
+    def _deeper_below(self, number: int) -> bool:
+        """Return whether the next line that is not empty is indented deeper."""
+        below = next((line for line in self.lines[number + 1 :] if line.strip()), "")
+        return _indentation_of(below) > _indentation_of(self._line(number))
+
     def _above(self) -> int:
-        """Return the last line before the mark's that is neither blank nor a comment."""
+        """Return the last line before the mark's that is neither space nor a comment."""
         number: int = self.mark.line - 1
         while number > 0 and (not self._line(number).strip() or self._line(number).lstrip().startswith("#")):
             number -= 1
@@ -271,7 +346,7 @@ class _Explanation:
             quote = self._line(mark.line)[: mark.column].rstrip()[-1]
             return self._at(
                 "unquoted-text",
-                "there is text behind the closing quote",
+                "there is text after the closing quote",
                 f"write the whole value in {_other(quote)} quotes",
                 line=mark.line,
                 column=mark.column,
@@ -318,7 +393,7 @@ class _Explanation:
         sign = next((char for char in reversed(line[: self.mark.column]) if char in "|>"), ">")
         if line[self.mark.column :].startswith("#"):
             return self._at(
-                "unquoted-text", f"a comment behind '{sign}' needs a blank before it", "add a blank"
+                "unquoted-text", f"a comment behind '{sign}' needs a space before it", "add a space"
             )
         return self._at(
             "unquoted-text",
@@ -351,12 +426,27 @@ class _Explanation:
                 "a second ': ' makes the text a mapping, which cannot stand here",
                 "write the text in quotes",
             )
-        if self.mark.line == opened.line and here == "{":
+        if self.mark.line == opened.line and here in ("{", "["):
+            what = "brace begins a mapping" if here == "{" else "bracket begins a list"
             return self._at(
                 "unquoted-text",
-                "a brace begins another mapping here",
-                "write the text that holds the brace in quotes",
+                f"a {what} in the middle of a text",
+                f"write the text that holds '{here}' in quotes",
             )
+        comment = re.search(r"\s#", self._line(opened.line)[opened.column :])
+        if comment and self.mark.line > opened.line:
+            return self._at(
+                "unquoted-text",
+                f"a '#' after a space begins a comment, and takes the '{closing}' with it",
+                "write the text that holds the '#' in quotes",
+                line=opened.line,
+                column=opened.column + comment.start() + 1,
+            )
+        behind = self._line(self.mark.line)[self.mark.column :]
+        if closing in behind and re.match(r"""['"\w]""", here):
+            word = re.match(r"""'[^']*'|"[^"]*"|[\w.-]+""", behind)
+            before = word[0] if word else here
+            return self._at("broken-key", f"there is no comma before {before}", f"write ', {before}'")
         return self._at(
             "invalid-yaml",
             f"the '{bracket}' that opens here is not closed by a '{closing}'",
@@ -365,9 +455,35 @@ class _Explanation:
             column=opened.column,
         )
 
+    def _missing_value(self) -> Refusal | None:
+        if "expected the node content" not in self.problem:
+            return None
+        before = self.source.text[: self.mark.index]
+        for index in range(len(before) - 1, -1, -1):
+            if before[index] in "[{":
+                place = self.source.at_index(index)
+                closing = "]" if before[index] == "[" else "}"
+                return self._at(
+                    "invalid-yaml",
+                    f"the '{before[index]}' that opens here is not closed by a '{closing}'",
+                    f"close it with '{closing}', or write a text that begins with '{before[index]}' in quotes",
+                    line=(place.line or 1) - 1,
+                    column=(place.column or 1) - 1,
+                )
+        return self._at("invalid-yaml", "a value is missing here", "write it, or remove the sign before it")
+
     def _indentation(self) -> Refusal | None:
         line = self._line(self.mark.line)
         text = line.strip()
+        for above in {mark.line - 1 for mark in (self.mark, self.context_mark) if mark}:
+            if self._line(above).lstrip().startswith("#") and not re.match(r"[\w.-]+:(\s|$)", text):
+                return self._at(
+                    "unquoted-text",
+                    "a comment ends an unquoted text: the line below it belongs to nothing",
+                    "remove the comment, or write the text after '>', without the comment",
+                    line=above,
+                    column=_indentation_of(self._line(above)),
+                )
         if "could not find expected ':'" in self.problem:
             mark = self.context_mark or self.mark
             text = self._line(mark.line).strip()
@@ -388,14 +504,14 @@ class _Explanation:
             if rest and not rest.strip("}],; \t"):
                 return self._at(
                     "unquoted-text",
-                    f"the '{rest[0]}' behind the end of the value is too much",
+                    f"the '{rest[0]}' behind the end of the value is one too many",
                     "remove it",
                 )
             what = "quote" if closing in "'\"" else "brace" if closing == "}" else "bracket"
             other = f"{_other(closing)} quotes" if what == "quote" else "quotes"
             return self._at(
                 "unquoted-text",
-                f"there is text behind the closing {what}",
+                f"there is text after the closing {what}",
                 f"write the whole value in {other}",
             )
         if text.startswith(("}", "]")):
@@ -424,7 +540,10 @@ class _Explanation:
                 deeper = place
             elif not shallower:
                 shallower = place
-        return "indent it like " + " or like ".join(filter(None, (deeper, shallower)))
+        places = [place for place in (deeper, shallower) if place]
+        return (
+            f"indent it like {' or like '.join(places)}" if places else "begin it in column 1, or remove it"
+        )
 
 
 def _indentation_of(line: str) -> int:
@@ -432,7 +551,8 @@ def _indentation_of(line: str) -> int:
 
 
 def _rest(line: str, start: int) -> str:
-    return _short(re.split(r"[,}#]", line[start:])[0].strip())
+    quoted = re.match(r"""'[^']*'|"[^"]*\"""", line[start:])
+    return _short(quoted[0] if quoted else re.split(r"[,}#]", line[start:])[0].strip())
 
 
 def _short(text: str) -> str:

@@ -189,7 +189,7 @@ def _declaration_problems(parameter: Parameter, directory: str) -> Iterator[Prob
         checked = _coerced(parameter, default, directory)
         if isinstance(checked, Problem):
             yield checked
-        elif parameter.default == _NONE and parameter.type not in ("uri", "string"):
+        elif parameter.default == _NONE and parameter.type not in ("uri", "string", "str"):
             yield Problem(
                 "none-default",
                 f"the default of '{name}' (type {parameter.type}) is the text 'None'; YAML has no None",
@@ -217,7 +217,7 @@ def _unusable(name: str) -> str | None:
     if any(char in name for char in ".:"):
         return "cannot stand in a placeholder, where '.' and ':' have a meaning of their own"
     if " " in name:
-        return "has a blank, which no option can have"
+        return "has a space, which no option can have"
     return None
 
 
@@ -285,7 +285,7 @@ def _unrecordable(name: str, location: Location | None) -> Problem:
         "parameter-name",
         f"the parameter name {_shown(name)} cannot be recorded",
         location,
-        hint="a name may hold letters, digits, '_', '-', '.', ':', '/' and blanks",
+        hint="a name may hold letters, digits, '_', '-', '.', ':', '/' and spaces",
     )
 
 

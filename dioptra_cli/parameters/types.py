@@ -81,7 +81,9 @@ def _number_hint(text: str, examples: str) -> str:
     if not text:
         return f"it is empty; write a number {examples}"
     if text != text.strip():
-        return "remove the blanks around it"
+        return "remove the spaces around it"
+    if text.startswith(("[", "{")):
+        return "a parameter has one value: declare it as a string to pass a list on as text"
     if "_" in text:
         return "write the digits without '_'"
     if "," in text:

@@ -6,12 +6,14 @@ problem, or that makes an error of its own, is not made.
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from dioptra_cli.errors import Edit, Level, Problem
+from dioptra_cli.errors import Edit, Level, Problem, printable
+from dioptra_cli.mlproject.catalogue import CHECKS
 from dioptra_cli.validation.validate import Checked
 
 _ROUNDS = 20
@@ -81,7 +83,9 @@ def difference(path: str, before: bytes, after: bytes) -> str:
     import difflib  # only where a difference is shown
 
     old, new = (content.decode("utf-8-sig").splitlines(keepends=True) for content in (before, after))
-    lines = difflib.unified_diff(old, new, f"a/{path.lstrip('/')}", f"b/{path.lstrip('/')}")
+    below = os.path.relpath(path)
+    shown = printable(path.lstrip("/") if below.startswith("..") else below)
+    lines = difflib.unified_diff(old, new, f"a/{shown}", f"b/{shown}")
     return "".join(
         line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
     )
@@ -112,9 +116,15 @@ def _is_better(before: Checked, after: Checked, attempt: Sequence[Problem]) -> b
         return not {(p.name, p.message) for p in attempt} & {(p.name, p.message) for p in after.problems}
     old, new = (Counter(p.name for p in checked.problems) for checked in (before, after))
     promised = Counter(p.name for p in attempt)
-    if any(new[name] > old[name] - count for name, count in promised.items()):
+    if not after.readable or any(new[name] > old[name] - count for name, count in promised.items()):
         return False
-    old_errors, new_errors = (
-        Counter(p.name for p in checked.problems if p.level is Level.ERROR) for checked in (before, after)
-    )
-    return after.readable and not new_errors - old_errors
+    # What a repair uncovers in commands and values was wrong before; a broken structure is the repair's own doing.
+    return not any(new[check.name] > old[check.name] for check in _STRUCTURE)
+
+
+_STRUCTURE = [
+    check
+    for check in CHECKS
+    if check.code.startswith(("DIO1", "DIO2"))
+    and (check.level is Level.ERROR or check.name == "duplicate-key")
+]

@@ -103,7 +103,9 @@ class Checker:
             loaded = loader.load(target, data)
         except UsageError as error:
             return Checked(target, error.problems)
-        found = [p for p in loaded.problems if self.selection.keeps(p) or _stops(p, loaded)]
+        # What an alias repeats is told once.
+        told = {(p.name, p.location, p.fix): p for p in reversed(loaded.problems)}.values()
+        found = [p for p in told if self.selection.keeps(p) or _stops(p, loaded)]
         project = loaded.partial
         if project is not None:
             more = project.ignores.apply(_beyond_structure(project))
@@ -182,16 +184,24 @@ def _own_file(directory: str) -> bool:
 def _below(directory: str) -> Iterator[str]:
     """Yield the MLproject files below a directory, in order."""
     suffix = f".{loader.FILE_NAME}".lower()
-    for current, directories, files in os.walk(directory):
+    closed: list[OSError] = []
+    for current, directories, files in os.walk(directory, onerror=closed.append):
         directories[:] = sorted(
             name
             for name in directories
             if not name.startswith(".") and not os.path.exists(os.path.join(current, name, "pyvenv.cfg"))
         )
-        own = loader.find_file(current)
+        try:
+            own = loader.find_file(current)
+        except OSError:
+            own = None
         for name in sorted(files):
             if name == own or name.lower().endswith(suffix):
-                yield os.path.normpath(os.path.join(current, name))
+                path = os.path.normpath(os.path.join(current, name))
+                if os.path.exists(path):  # a link may lead nowhere
+                    yield path
+    for error in closed:
+        yield error.filename  # reading says what is wrong with it
 
 
 def _stops(problem: Problem, loaded: Loaded) -> bool:

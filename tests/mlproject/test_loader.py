@@ -426,7 +426,7 @@ def test_values_of_a_parameters_file_are_taken_as_written(tmp_path: Path) -> Non
         ("a: [1]\n", "single value"),
         ("a: 1\na: 2\n", "twice"),
         ("- a\n", "mapping"),
-        ("a: {", "invalid YAML"),
+        ("a: {", "is not closed"),
     ],
 )
 def test_a_bad_parameters_file_is_reported(tmp_path: Path, text: str, expected: str) -> None:

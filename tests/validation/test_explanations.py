@@ -38,6 +38,7 @@ ELSEWHERE = {
 # What else is wrong with a bad example, where it cannot be wrong alone.
 FOLLOWS = {
     "unknown-check": {"unused-parameter"},  # that the comment was to silence
+    "non-breaking-space": {"entry-point-not-a-mapping", "unknown-key"},  # what YAML makes of it
 }
 
 

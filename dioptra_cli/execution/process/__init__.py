@@ -15,6 +15,7 @@ from dioptra_cli.execution.process.signals import (
     end_by_signal,
     interruptible,
     signal_name,
+    undisturbed,
 )
 
 __all__ = [
@@ -33,4 +34,5 @@ __all__ = [
     "replace_process",
     "run_child",
     "signal_name",
+    "undisturbed",
 ]

@@ -209,6 +209,11 @@ def _handling(handlers: Mapping[signal.Signals, _Handler]) -> Iterator[None]:
                 signal.signal(signum, handler)
 
 
+def undisturbed() -> contextlib.AbstractContextManager[None]:
+    """Delay requests to stop for the block: what it does is done whole, or not begun."""
+    return _held_back(_STOP_REQUESTS)
+
+
 @contextlib.contextmanager
 def _held_back(signums: Iterable[int]) -> Iterator[None]:
     """Delay signals for the block, so that a handler that raises cannot leave it half done."""

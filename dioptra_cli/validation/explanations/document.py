@@ -129,7 +129,7 @@ entry_points:
     "tab-character": Explanation(
         why="""
 YAML does not allow tabs for indentation, since nobody can tell how wide they are. The file cannot be read, by
-MLflow neither. Most editors turn tabs into blanks with one command, and write blanks when the Tab key is
+MLflow neither. Most editors turn tabs into spaces with one command, and write spaces when the Tab key is
 pressed once they are told to.
 """,
         bad="""\
@@ -382,7 +382,7 @@ entry_points:
     ),
     "broken-key": Explanation(
         why="""
-A key is a word, a colon and a blank; between `{` and `}` a comma stands before the next one. With one of them
+A key is a word, a colon and a space; between `{` and `}` a comma stands before the next one. With one of them
 missing, YAML reads the key as a part of something else, and here nothing that it could be fits: the file
 cannot be read.
 """,
@@ -405,5 +405,16 @@ entry_points:
     command: python train.py --rate {rate}
 """,
         files=TRAIN_SCRIPT,
+    ),
+    "non-breaking-space": Explanation(
+        why="""
+Text that is copied from a web page or a chat often holds non-breaking spaces. They look like spaces, but YAML takes
+them for letters: the line is not indented, and its key begins with characters that nobody can see. `mlflow run` ends
+in a traceback about an entry point that is `None`, or says nothing at all.
+
+`--fix` replaces them by spaces.
+""",
+        bad="entry_points:\n  main:\n\xa0\xa0\xa0\xa0command: echo hello\n",
+        good="entry_points:\n  main:\n    command: echo hello\n",
     ),
 }

@@ -76,7 +76,7 @@ entry_points:
     "lost-default": Explanation(
         why="""
 The default stands in the file, but not as the value of a key: between `{` and `}` YAML reads `default:0.1`,
-without the blank, as one key without a value, and `0.1` alone likewise; `rate: float 0.1` is a type of that
+without the space, as one key without a value, and `0.1` alone likewise; `rate: float 0.1` is a type of that
 name. The parameter has no default then. Each run has to give a value, and `mlflow run` says no more than "No
 value given for missing parameters".
 """,
@@ -212,7 +212,7 @@ entry_points:
     "parameter-name": Explanation(
         why="""
 Each value is recorded with the run under the name of its parameter, and a tracking server accepts letters,
-digits, `_`, `-`, `.`, `:`, `/` and blanks alone. `mlflow run` fails when it records the value, and the run
+digits, `_`, `-`, `.`, `:`, `/` and spaces alone. `mlflow run` fails when it records the value, and the run
 stays RUNNING for ever; dioptra refuses before anything starts.
 """,
         bad="""\
@@ -234,7 +234,7 @@ entry_points:
     "unusable-parameter-name": Explanation(
         why="""
 The name can be recorded, but not be used everywhere: in a placeholder `.` and `:` have a meaning of their
-own, a number is the position of a value there, and a name with a blank or with `-` at its beginning is no
+own, a number is the position of a value there, and a name with a space or with `-` at its beginning is no
 option that a script could have. `mlflow run` fails with a `KeyError` or an `IndexError` where a placeholder
 cannot hold the name, and the run stays RUNNING for ever.
 """,

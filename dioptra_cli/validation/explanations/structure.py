@@ -286,7 +286,7 @@ entry_points:
     ),
     "lost-key": Explanation(
         why="""
-Without a blank after its colon a key is none: between `{` and `}` YAML reads `description:"…"` as one key
+Without a space after its colon a key is none: between `{` and `}` YAML reads `description:"…"` as one key
 without a value. It is passed over in silence, and with it what it was to say. `mlflow run` says nothing.
 """,
         bad="""\
@@ -474,5 +474,26 @@ entry_points:
     command: python train.py
 """,
         files=TRAIN_SCRIPT,
+    ),
+    "docker-variable": Explanation(
+        why="""
+An item of `environment` is the name of a variable that the container gets from this machine, or a pair of a name and
+a value. `mlflow run` reads `"A=b"` as the name of a variable and says that it is not set; of a list that is no pair
+it drops a part or fails with a traceback.
+""",
+        bad="""docker_env:
+  image: python:3.12
+  environment: ["MODE=fast", USER]
+entry_points:
+  main:
+    command: echo hello
+""",
+        good="""docker_env:
+  image: python:3.12
+  environment: [[MODE, fast], USER]
+entry_points:
+  main:
+    command: echo hello
+""",
     ),
 }
