@@ -15,7 +15,7 @@ from dioptra_cli.errors import Edit, Location, Problem, did_you_mean
 from dioptra_cli.mlproject.catalogue import level_of
 from dioptra_cli.mlproject.model import EntryPoint
 from dioptra_cli.mlproject.shell import Context, SimpleCommand, Word, read_command
-from dioptra_cli.mlproject.template import Fault, undeclared_placeholders
+from dioptra_cli.mlproject.template import Fault, Unfilled, all_faults, unfilled
 
 _QUOTED = (Context.SINGLE_QUOTED, Context.DOUBLE_QUOTED, Context.ANSI_C_QUOTED)
 _ESCAPED_BLANK = re.compile(r"(?<!\\)\\(?=[ \t]+(\S|\n))")
@@ -25,6 +25,15 @@ _ASSIGNMENT_LINE = re.compile(r"\n[ \t]*([A-Za-z_]\w*\+?=[^\s;&|()<>$`\\]*)[ \t]
 _OPTION = re.compile(r"--?[A-Za-z][\w.-]*")
 _CONTINUED = re.compile(r"(?<!\\)\\\Z")
 _CODE = re.compile(r"\b(?:ssh|su)\b|\s-(?:[a-zA-Z]*[ceE]|-eval|-command)\b")
+_UNUSABLE_NAME = re.compile(r"[.:\[!{}]")  # in a placeholder
+_WRITTEN_NAME = re.compile(r"\s*[\w.-]+")
+_OTHER_JOINERS = ("/", "^")  # what is taken for the backslash at the end of a line
+_TYPOGRAPHIC_DASH = re.compile(r"(-?[–—]-?|[–—]{2})[A-Za-z]([A-Za-z_-]?)")
+_TYPOGRAPHIC_QUOTE = re.compile(r"(?:[\w.-]+=)?([“”„‘’])")
+_TYPOGRAPHIC_QUOTED = re.compile(
+    r"([“”„])([^“”„\"'`\\$]*)[“”](?=[\s;&|)]|\Z)|([‘’])([^‘’'\\]*)[‘’](?=[\s;&|)]|\Z)"
+)
+_NEEDS_NO_QUOTES = re.compile(r"[\w{}./:=,+@%-]+")
 _LONGEST_COMMENT = 10_000  # characters; nobody writes a longer one, and finding its lines takes time
 _HIDDEN_BY_COMMENT = re.compile(r"(?<!\S)--?[A-Za-z]|\{\w+\}")
 _BACKSLASH_PATH = re.compile(
@@ -78,7 +87,7 @@ class _Checker:
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong; each check that takes time first looks whether it can apply at all."""
         command, reading = self.command, self.reading
-        faults = [*self.template.faults, *undeclared_placeholders(self.template, self.entry_point.parameters)]
+        faults = all_faults(self.template, self.entry_point.parameters)
         for fault in faults or reading.faults:  # the shell reads a faulty template wrongly
             yield Problem(
                 fault.name,
@@ -87,7 +96,6 @@ class _Checker:
                 level_of(fault.name),
                 fault.hint,
             )
-        yield from self.unused_parameters()
         if not command.strip():
             yield self.problem(
                 "empty-command",
@@ -96,6 +104,7 @@ class _Checker:
                 hint="it does nothing",
             )
             return
+        yield from self.unused_parameters(faults)
         if "\\" in command:
             yield from self.escaped_blanks()
             yield from self.trailing_backslash()
@@ -104,6 +113,8 @@ class _Checker:
             yield from self.options_on_their_own_lines()
         if self.comments:
             yield from self.swallowing_comments()
+        if not command.isascii():
+            yield from self.typographic_characters()
         if reading.slots and not faults:
             yield from self.quoted_placeholders()
             yield from self.placeholders_in_code()
@@ -157,24 +168,65 @@ class _Checker:
 
     # Checks
 
-    def unused_parameters(self) -> Iterator[Problem]:
-        used = {placeholder.name for placeholder in self.template.placeholders}
+    def unused_parameters(self, faults: Sequence[Fault]) -> Iterator[Problem]:
+        """Report parameters whose values go nowhere; those that `faults` speak of already are left out."""
         parameters = self.entry_point.parameters
-        unused = [parameter for parameter in parameters.values() if parameter.name not in used]
+        used = {placeholder.name for placeholder in self.template.placeholders}
+        unused = [name for name in parameters if name not in used]
         if not unused:
             return
-        undeclared = used.difference(parameters)
-        for parameter in unused:
-            if self.template.faults and f"{{{parameter.name}" in self.command:
-                continue
-            if undeclared and did_you_mean(parameter.name, undeclared):
-                continue  # the placeholder has been reported with this parameter's name
-            yield Problem(
-                "unused-parameter",
-                f"the command does not use the parameter '{parameter.name}'",
-                parameter.location,
-                level_of("unused-parameter"),
-            )
+        written = used.difference(parameters)
+        written.update(self.command[fault.offset + 1 : self.end_of_content(fault)] for fault in faults)
+        unused = [
+            name
+            for name in unused
+            if not _UNUSABLE_NAME.search(name)  # a problem of its own
+            and not (self.template.faults and f"{{{name}" in self.command)
+            and not (written and did_you_mean(name, written))
+        ]
+        held = [
+            form for form in unfilled(self.command) if form.name in unused and not self.in_comment(form.start)
+        ]
+        if (
+            self.reading.unclear
+        ):  # where `%(name)s` and `<name>` are no shell syntax, which is a problem of its own
+            reported = {form.name for form in held if form.text[0] in "%<"}
+            held = [form for form in held if form.name not in reported]
+            unused = [name for name in unused if name not in reported]
+        if held:
+            yield self.not_placeholders(held)
+            names = {form.name for form in held}
+            unused = [name for name in unused if name not in names]
+        none_used = len(unused) == len(parameters) > 1
+        for name in unused[:1] if none_used else unused:
+            message = f"the command does not use the parameter '{name}'"
+            if none_used:
+                message = f"the command uses none of its {len(parameters)} parameters"
+            location = parameters[name].location
+            yield Problem("unused-parameter", message, location, level_of("unused-parameter"))
+
+    def not_placeholders(self, held: Sequence[Unfilled]) -> Problem:
+        """Return the problem of what stands in the place of placeholders."""
+        forms = {form.text: form.name for form in held}
+        texts, names = [f"'{text}'" for text in forms], list(dict.fromkeys(forms.values()))
+        placeholders = [f"{{{name}}}" for name in names]
+        first = held[0]
+        return self.problem(
+            "unused-parameter",
+            f"the command holds {_listed(texts)}, not the placeholder{'s' if len(names) > 1 else ''} "
+            + _listed([f"'{placeholder}'" for placeholder in placeholders]),
+            first.start,
+            first.start + len(first.text),
+            hint=f"write {_listed(placeholders)}",
+        )
+
+    def in_comment(self, offset: int) -> bool:
+        return any(start <= offset < end for start, end in self.comments)
+
+    def end_of_content(self, fault: Fault) -> int:
+        """Return where the name ends that a faulty field seems to hold."""
+        match = _WRITTEN_NAME.match(self.command, fault.offset + 1)
+        return match.end() if match else fault.offset + 1
 
     def escaped_blanks(self) -> Iterator[Problem]:
         """Report backslashes that were to join lines, but escape a blank: one problem for all of them."""
@@ -191,7 +243,7 @@ class _Checker:
         if at_line_ends:
             yield self.problem(
                 "escaped-blank",
-                "the blank behind this '\\' keeps it from joining the lines" + _times(at_line_ends),
+                "the space behind this '\\' keeps it from joining the lines" + _times(at_line_ends),
                 at_line_ends[0],
                 at_line_ends[0] + 1,
                 hint="end the line with the '\\'",
@@ -200,7 +252,7 @@ class _Checker:
         if found:
             yield self.problem(
                 "escaped-blank",
-                "this '\\' makes the blank behind it part of an argument" + _times(found),
+                "this '\\' makes the space behind it part of an argument" + _times(found),
                 found[0],
                 found[0] + 1,
                 hint="YAML has joined the lines already: remove the '\\', or write the command after '|'",
@@ -234,7 +286,7 @@ class _Checker:
         if backslashes % 2 == 0 or self.reading.unclear:
             return
         offset = len(text) - 1
-        if any(start <= offset < end for start, end in self.reading.comments):
+        if self.in_comment(offset):
             return
         yield self.problem(
             "trailing-backslash",
@@ -276,7 +328,7 @@ class _Checker:
             if self.before(first.start)[1].strip(" \t"):
                 if not strays:
                     head = command
-            elif head is not None and self.is_stray(first, bool(strays)):
+            elif head is not None and self.is_stray(head, command, bool(strays)):
                 strays.append(_Span(first.start, last.end))
             else:
                 yield from self.stray(head, strays)
@@ -285,8 +337,9 @@ class _Checker:
             strays += self.assignments(self.reading.commands[-1].words[-1].end)
         yield from self.stray(head, strays)
 
-    def is_stray(self, word: Word, follows_stray: bool) -> bool:
-        """Return whether a word at the start of a line is an argument of the command above."""
+    def is_stray(self, head: SimpleCommand, command: SimpleCommand, follows_stray: bool) -> bool:
+        """Return whether a command at the start of a line is in truth arguments of the one above, `head`."""
+        word = command.words[0]
         if _ARGUMENT.match(word.text) and not _SHELL_ASSIGNMENT.match(word.text):
             above = self.before(word.start)[0]
             return not (
@@ -294,7 +347,14 @@ class _Checker:
             )  # a problem of its own
         if word.text != "\0":
             return False
-        return follows_stray or (self.entry_point.style == ">" and self.command[word.start - 1] in " \t")
+        if follows_stray or (self.entry_point.style == ">" and self.command[word.start - 1] in " \t"):
+            return True
+        begin, end = head.words[0].start, head.words[-1].end
+        return (
+            all(other.text == "\0" for other in command.words)
+            and not self.command[end : word.start].strip(" \t\n")
+            and len(self.before(word.start)[1]) > len(_leading(self.before(begin)[1]))
+        )
 
     def assignments(self, start: int) -> Iterator[_Span]:
         """Yield the last lines of the command if they are assignments, which nothing could use."""
@@ -323,10 +383,14 @@ class _Checker:
             hint = "YAML keeps the end of a line next to a deeper one: indent all lines alike"
             fix = self.dedented(head, strays[-1].end)
         elif self.entry_point.style == "|":
-            fix = self.continued(head, strays[-1].start)
+            if mark := self.line_joiner(head, strays):
+                hint = f"end the lines before it with '\\', not with '{mark}'"
+            fix = self.continued(head, strays)
         spans = (_Span(head.words[0].start, head.words[-1].end), *strays)
         if any(self.command[one.end : other.start].strip(" \t\n\\") for one, other in pairwise(spans)):
             fix = []  # something ends a command in between
+        if self.before(head.words[0].start)[1].strip(" \t"):
+            fix = []  # several commands on the line: which of them the arguments belong to is for a person to say
         option = _OPTION.match(self.command, start)
         end = option.end() if option else strays[0].end
         yield self.problem("option-on-its-own-line", message, start, end, hint=hint, fix=fix)
@@ -347,19 +411,34 @@ class _Checker:
             if _indentation(line) > base
         ]
 
-    def continued(self, head: SimpleCommand, end: int) -> list[Edit]:
+    def line_joiner(self, head: SimpleCommand, strays: Sequence[_Span]) -> str | None:
+        """Return the character that stands at the ends of all lines where a backslash was meant, if it is one."""
+        ends = (head.words[-1].end, *(stray.end for stray in strays[:-1]))
+        marks = {self.command[end - 2 : end].lstrip() for end in ends}
+        mark = marks.pop()
+        if marks or mark not in _OTHER_JOINERS or (mark == "/" and len(ends) == 1):
+            return None  # a single '/' may be an argument
+        return mark
+
+    def continued(self, head: SimpleCommand, strays: Sequence[_Span]) -> list[Edit]:
         """Return the changes to a literal block that join a command's lines with backslashes."""
         if not self.source or self.reading.unclear:
             return []
         first = self.line(head.words[-1].start)
-        block = self.lines()[first : self.line(end)]
+        block = self.lines()[first : self.line(strays[-1].start)]
         if any(not line.strip() or "#" in line for line in block):
             return []
-        return [
-            Edit(first + number, len(line.rstrip()) + 1, len(line) - len(line.rstrip()), " \\")
-            for number, line in enumerate(block)
-            if not line.rstrip().endswith("\\")
-        ]
+        mark = self.line_joiner(head, strays)
+        edits = []
+        for number, line in enumerate(block):
+            text = line.rstrip()
+            if mark and text.endswith(mark):
+                edits.append(Edit(first + number, len(text), len(line) - len(text) + 1, "\\"))
+            elif mark or text.endswith(tuple(f" {other}" for other in _OTHER_JOINERS)):
+                return []
+            elif not text.endswith("\\"):
+                edits.append(Edit(first + number, len(text) + 1, len(line) - len(text), " \\"))
+        return edits
 
     def cuts(self, start: int, end: int) -> bool:
         """Return whether a comment ends a command that was to go on in the lines after it."""
@@ -440,6 +519,68 @@ class _Checker:
                 hint=_CODE_HINTS.get(program, "pass it as an argument").replace("{x}", names[0]),
             )
 
+    def typographic_characters(self) -> Iterator[Problem]:
+        """Report dashes and quotes of a text processor, which the shell takes for text: one problem for all of them."""
+        found: list[tuple[_Span, str, str]] = []  # where, what is meant, and what to put there
+        certain, quoted = True, 0
+        for command in self.reading.commands:
+            if command.words[0].text in _TEXT_TOOLS:
+                continue
+            for word in command.words:
+                written = self.command[word.start : word.end]
+                if word.start < quoted or written.isascii():
+                    continue
+                dash = _TYPOGRAPHIC_DASH.match(written)
+                if dash:
+                    meant = "--" if len(dash[1]) > 1 or dash[2] or dash[1] == "—" else "-"
+                    found.append((_Span(word.start, word.start + dash.end(1)), meant, meant))
+                quote = _TYPOGRAPHIC_QUOTE.match(written)
+                if quote is None:
+                    continue
+                start = word.start + quote.start(1)
+                meant = '"' if quote[1] in "“”„" else "'"
+                pair = _TYPOGRAPHIC_QUOTED.match(self.command, start)
+                if pair is None or not start:
+                    certain = False
+                    found.append((_Span(start, start + 1), meant, meant))
+                    continue
+                quoted = pair.end()
+                put = "" if _NEEDS_NO_QUOTES.fullmatch(pair[2] or pair[4]) else self.in_yaml(meant)
+                found.append((_Span(start, start + 1), meant, put))
+                found.append((_Span(quoted - 1, quoted), meant, put))
+        if not found:
+            return
+        (start, end), meant, _ = found[0]
+        kind = "the '-' of an option" if meant[0] == "-" else "a quote of the shell"
+        count = f" ({len(found)} times in the command)" if len(found) > 1 else ""
+        yield self.problem(
+            "typographic-character",
+            f"'{self.command[start:end]}' is not {kind}, but a character of a text processor{count}",
+            start,
+            end,
+            hint=f"write {meant} in its place",
+            fix=self.replaced((span, put) for span, _, put in found) if certain else (),
+        )
+
+    def in_yaml(self, char: str) -> str:
+        """Return how a quote is written in the YAML of the command."""
+        if char == self.entry_point.style:
+            return {'"': '\\"', "'": "''"}[char]
+        return char
+
+    def replaced(self, parts: Iterable[tuple[_Span, str]]) -> list[Edit]:
+        """Return the changes that put texts in the place of parts of the command, which stand in the file as here."""
+        edits = []
+        lines = self.lines() if self.source else []
+        for (start, end), text in parts:
+            place, length = self.entry_point.locate(start), end - start
+            if not lines or place.line is None or place.column is None:
+                return []
+            if lines[place.line][place.column - 1 :][:length] != self.command[start:end]:
+                return []
+            edits.append(Edit(place.line, place.column, length, text))
+        return edits
+
 
 _CODE_HINTS = {
     **{
@@ -457,6 +598,11 @@ def _times(offsets: Sequence[int]) -> str:
 
 def _listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _leading(line: str) -> str:
+    """Return the spaces and tabs that a line begins with."""
+    return line[: len(line) - len(line.lstrip(" \t"))]
 
 
 def _indentation(line: str) -> int:

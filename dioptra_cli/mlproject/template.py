@@ -10,7 +10,7 @@ make.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from dioptra_cli.errors import did_you_mean
@@ -45,6 +45,20 @@ class Fault(NamedTuple):
     hint: str | None = None
 
 
+class Unfilled(NamedTuple):
+    """What stands in a command in the place of a placeholder, and is left as it is.
+
+    Attributes:
+        name: The name that it holds.
+        text: What is written.
+        start: Where it begins.
+    """
+
+    name: str
+    text: str
+    start: int
+
+
 class Template(NamedTuple):
     """A parsed command. A field that is at fault stands among the pieces as the literal text it was written as."""
 
@@ -77,6 +91,14 @@ _PLAIN_FIELD = re.compile(r"\{([^{}.\[\]:!\0]+)\}")
 _BRACE = re.compile(r"[{}]")
 _BRACE_OR_NUL = re.compile(r"[{}\0]")
 _FIELD_NAME_END = re.compile(r"[{}:!]|\[[^\]]*\]?")
+_KINDS = {
+    ".": ("placeholder-attribute", "an attribute"),
+    "[": ("placeholder-index", "an index"),
+    "!": ("placeholder-conversion", "a conversion"),
+    ":": ("placeholder-format-spec", "a format specification"),
+}
+_ASKING_FOR_MORE = frozenset(check for check, _ in _KINDS.values())
+_MOST_LISTED = 5
 
 
 def parse_template(text: str) -> Template:
@@ -129,26 +151,91 @@ def parse_template(text: str) -> Template:
     return Template(text, tuple(pieces), tuple(faults))
 
 
+def all_faults(template: Template, declared: Collection[str]) -> list[Fault]:
+    """Return what is wrong with a template's fields, given the names of the parameters that are `declared`."""
+    if not template.faults:
+        return undeclared_placeholders(template, declared)
+    return [
+        *(_with_names(template.source, fault, declared) for fault in template.faults),
+        *undeclared_placeholders(template, declared),
+    ]
+
+
 def undeclared_placeholders(template: Template, declared: Collection[str]) -> list[Fault]:
-    """Return a fault for every placeholder whose name is not among `declared`."""
-    faults = []
+    """Return the faults of the placeholders whose names are not among `declared`.
+
+    There is one for each name of which more can be said than that it is not declared, and one for all others.
+    """
+    faults: list[Fault] = []
+    others: list[Placeholder] = []
+    seen: set[str] = set()
     for placeholder in template.placeholders:
         name, offset = placeholder.name, placeholder.offset
-        if name in declared:
+        if name in declared or name in seen:
             continue
+        seen.add(name)
         if offset and template.source[offset - 1] == "$":
             faults.append(_shell_variable(template.source, offset, name))
             continue
         if name.strip() in declared:
-            hint = f"write {{{name.strip()}}}, without blanks"
+            hint: str | None = f"write {{{name.strip()}}}, without spaces"
         else:
-            hint = (
-                _literal_text_hint(template.source, offset, name)
-                or did_you_mean(name, declared)
-                or f"declare it, or double the braces to keep them: {{{{{name}}}}}"
-            )
-        faults.append(Fault(offset, "undeclared-placeholder", f"no parameter is named '{name}'", hint))
+            hint = _literal_text_hint(template.source, offset, name) or did_you_mean(name, declared)
+        if hint:
+            faults.append(_undeclared(offset, [name], hint))
+        else:
+            others.append(placeholder)
+    if others:
+        names = [placeholder.name for placeholder in others]
+        it = "it" if len(names) == 1 else "them"
+        hint = f"declare {it}, or double the braces to keep them: {{{{{names[0]}}}}}"
+        faults.append(_undeclared(others[0].offset, names, hint))
     return faults
+
+
+def unfilled(command: str) -> list[Unfilled]:
+    """Return what may have been meant as placeholders: `{{x}}`, `${{x}}`, `$x`, `<x>`, `[x]`, `%(x)s`, `--x x`."""
+    found = []
+    # Compiled when it is needed, which is hardly ever.
+    for match in re.finditer(
+        r"\$?\{\{ *(?P<braces>[\w-]+) *\}\}|(?<![\\$])\$(?P<variable>\w+)|<(?P<angles>[\w-]+)>"
+        r"|(?<![^\s=])\[(?P<brackets>[\w-]+)\](?!\S)|%\((?P<percent>[\w-]+)\)[a-z]|%(?P<windows>\w+)%"
+        r"|(?<!\S)--?(?P<option>[\w-]+)[ =](?P<literal>(?P=option))(?!\S)",
+        command,
+    ):
+        kind = match.lastgroup or ""
+        name = match[kind]
+        if match[0][0] == "$" and re.search(rf"\b(?:{name}=|(?:for|read|select) {name}\b)", command):
+            continue  # a variable of the command's own
+        start = match.start(kind) if kind == "literal" else match.start()
+        found.append(Unfilled(name, command[start : match.end()], start))
+    return found
+
+
+def _undeclared(offset: int, names: Sequence[str], hint: str) -> Fault:
+    listed = [f"'{name}'" for name in names[:_MOST_LISTED]]
+    if len(names) > _MOST_LISTED:
+        listed.append(f"{len(names) - _MOST_LISTED} more")
+    message = listed[0] if len(listed) == 1 else f"{', '.join(listed[:-1])} or {listed[-1]}"
+    return Fault(offset, "undeclared-placeholder", f"no parameter is named {message}", hint)
+
+
+def _with_names(source: str, fault: Fault, declared: Collection[str]) -> Fault:
+    """Return the fault of a field that asks for more than a value, with a hint that fits the parameters."""
+    if fault.name not in _ASKING_FOR_MORE:
+        return fault
+    content = source[fault.offset + 1 : _closing(source, fault.offset) - 1]
+    name = _field_name(content)
+    if name in declared:
+        return fault
+    if content in declared:
+        usable = re.sub(r"[^\w-]+", "_", content).strip("_") or "x"
+        hint = f"such a name cannot stand in a placeholder: rename the parameter, to '{usable}' for example"
+        return fault._replace(hint=hint)
+    near = did_you_mean(content, declared) or did_you_mean(name, declared)
+    literal = _literal_text_hint(source, fault.offset, name or content)
+    declare = f"declare '{name}' and write {{{name}}}, or double the braces to keep them"
+    return fault._replace(hint=literal or near or declare)
 
 
 def _field_end(text: str, position: int) -> int | None:
@@ -169,24 +256,23 @@ def _field_end(text: str, position: int) -> int | None:
 def _field_fault(text: str, offset: int, end: int) -> Fault | None:
     """Return what is wrong with the field `text[offset:end]`, or None if it is a plain name."""
     content = text[offset + 1 : end - 1]
-    name = re.split(r"[.\[:!]", content, maxsplit=1)[0]
+    name = _field_name(content)
     if content == "":
         hint = "name a parameter; for literal braces write '{{}}'"
         return Fault(offset, "empty-placeholder", "'{}' names no parameter", hint)
     if name == content:
         return None
-    kinds = {
-        ".": ("placeholder-attribute", "an attribute"),
-        "[": ("placeholder-index", "an index"),
-        "!": ("placeholder-conversion", "a conversion"),
-        ":": ("placeholder-format-spec", "a format specification"),
-    }
     if offset and text[offset - 1] == "$":
         return _shell_variable(text, offset, content)
-    check, kind = kinds[content[len(name)]]
+    check, kind = _KINDS[content[len(name)]]
     message = f"'{{{content}}}' asks for {kind} ('{content[len(name) :]}'); a placeholder is a name only"
     plain = f"write {{{name}}}" if name else "name a parameter"
     return Fault(offset, check, message, _literal_text_hint(text, offset, name or content) or plain)
+
+
+def _field_name(content: str) -> str:
+    """Return what `str.format` takes for the name in the content of a field."""
+    return re.split(r"[.\[:!]", content, maxsplit=1)[0]
 
 
 def _shell_variable(source: str, offset: int, content: str) -> Fault:

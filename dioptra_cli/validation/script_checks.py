@@ -29,6 +29,8 @@ _MAX_SIZE = 1_000_000
 _PLACEHOLDER = "\0"
 _SHOWN_OPTIONS = 8
 _NUMBER = re.compile(r"-\.?\d")
+_INTERPRETER = re.compile(r"(?:.*/)?python[\d.]*")
+_FALSE = frozenset(("false", "0", "no", "off", "f", "n", "none"))
 _NUMBERS = ("float", "double", "number")
 _NEVER_OPTIONS = (*_NUMBERS, "int", "integer", "bool", "boolean", "path", "uri")
 _UNCHANGED = (*_NUMBERS, "int", "integer", "bool", "boolean", "string", "str")
@@ -38,7 +40,7 @@ _UNCHANGED = (*_NUMBERS, "int", "integer", "bool", "boolean", "string", "str")
 def check_script(
     project: Project, entry_point: EntryPoint, call: ScriptCall, cache: Cache
 ) -> Iterator[Problem]:
-    """Yield what is wrong between a call and its script: the checks DIO501 to DIO508.
+    """Yield what is wrong between a call and its script: the checks DIO501 to DIO512.
 
     Yields nothing where the call may not be made as it stands, the script is none of the project's, or what it takes
     cannot be told.
@@ -93,6 +95,11 @@ class _Value(NamedTuple):
     word: Word
 
     @property
+    def is_literal(self) -> bool:
+        """Whether it is the same in every run."""
+        return _PLACEHOLDER not in self.text and UNKNOWN not in self.text
+
+    @property
     def parameter(self) -> str | None:
         """The parameter whose value it is, if it is nothing else."""
         return self.word.parameters[-1] if self.text == _PLACEHOLDER else None
@@ -112,6 +119,14 @@ class _Passed(NamedTuple):
         return name if name in self.option.names else self.option.name
 
 
+class _Slip(NamedTuple):
+    """A space that splits an option: everything else is read as if it were not there."""
+
+    message: str
+    hint: str
+    word: Word
+
+
 class _Extra(NamedTuple):
     """A word that is no option, and the flag that it follows, if it does."""
 
@@ -128,6 +143,9 @@ class _Reading:
         extras: The words that are no options and no values of them.
         unknown: The options that the script does not declare, with the words that hold them.
         flags_with_value: The flags with a value behind `=`.
+        valueless: The options that lack their value.
+        slips: The options that a space splits.
+        unknown_subcommand: What stands in the place of a subcommand and is none.
         sure: Whether every word is what it seems, and nothing else is passed.
         rest: Behind the name of a subcommand: its own interface and words.
     """
@@ -139,12 +157,16 @@ class _Reading:
         self.extras: list[_Extra] = []
         self.unknown: list[tuple[str, Word]] = []
         self.flags_with_value: list[_Passed] = []
+        self.valueless: list[_Passed] = []
+        self.slips: list[_Slip] = []
+        self.unknown_subcommand: Word | None = None
         self.sure = True
         self.rest: tuple[Interface, tuple[Word, ...]] | None = None
         self._words = words
         self._at = 0
         self._by_name = {name: option for option in interface.options for name in option.names}
         self._is_click = interface.syntax.name == "CLICK"
+        self._takes_options_only = interface.arguments == () and interface.subcommands is None
         self._read()
 
     def _read(self) -> None:
@@ -154,6 +176,9 @@ class _Reading:
             word = self._words[self._at]
             self._at += 1
             if word.text == "--" and not only_arguments:
+                if split := self._split_name(word):
+                    flag = self._take_option(split)
+                    continue
                 if not self._is_click:
                     # Versions of Python differ in what becomes of it.
                     raise _Unclear
@@ -164,6 +189,19 @@ class _Reading:
                 only_arguments, flag = only_arguments or not self.interface.interspersed, None
             else:
                 flag = self._take_option(word)
+
+    def _split_name(self, dashes: Word) -> Word | None:
+        """Return the option whose name a space splits after its dashes, where nothing else can be meant."""
+        following = self._words[self._at] if self._at < len(self._words) else None
+        if following is None or not self._takes_options_only or f"--{following.text}" not in self._by_name:
+            return None
+        name = f"--{following.text}"
+        self._at += 1
+        word = Word(name, dashes.start, following.end, ())
+        self.slips.append(
+            _Slip(f"'-- {following.text}' is no option, but two words", f"write '{name}'", word)
+        )
+        return word
 
     def _is_argument(self, word: Word) -> bool:
         """Return whether a word is no option: one that may be none is, but `sure` no more."""
@@ -185,7 +223,12 @@ class _Reading:
             return self.interface.subcommands is None
         if self.interface.subcommands is not None:
             subcommand = self.interface.subcommands.get(word.text)
-            self.rest = (subcommand, self._words[self._at :]) if subcommand else None
+            if subcommand:
+                self.rest = (subcommand, self._words[self._at :])
+            elif _PLACEHOLDER in word.text or self.interface.arguments != () or self.unknown or not self.sure:
+                self.sure = False
+            else:
+                self.unknown_subcommand = word
             return False
         self.extras.append(_Extra(word, flag))
         return True
@@ -200,7 +243,11 @@ class _Reading:
         if parameter.type in _NEVER_OPTIONS:
             return True
         texts = parameter.choices or (parameter.default or "",)
-        return all(text and not text.startswith("-") for text in texts)
+        if any(text.startswith("-") for text in texts):
+            return False
+        # A placeholder that stands alone is one word, whatever its value. That word could be an option only if
+        # somebody gave an option for the value of a parameter.
+        return word.text == _PLACEHOLDER or all(texts)
 
     def _take_option(self, word: Word) -> _Passed | None:
         """Take an option with its values; return it if it is a flag."""
@@ -268,6 +315,9 @@ class _Reading:
                 raise _Unclear
             self.passed.append(_Passed(option, word, (_Value(attached, word),)))
             return None
+        if option.least == option.most == 1 and (value := self._value_after_equals(word, attached)):
+            self.passed.append(_Passed(option, word, (value,)))
+            return None
         values = [] if attached is None else [_Value(attached, word)]
         while self._at < len(self._words) and (option.most is None or len(values) < option.most):
             following = self._words[self._at]
@@ -277,10 +327,29 @@ class _Reading:
                 self.sure = False
             values.append(_Value(following.text, following))
             self._at += 1
+        passed = _Passed(option, word, tuple(values))
         if len(values) < option.least:
-            raise _Unclear
-        self.passed.append(_Passed(option, word, tuple(values)))
+            following_text = self._words[self._at].text if self._at < len(self._words) else ""
+            if not self.sure or any(char in following_text for char in (_PLACEHOLDER, UNKNOWN, " ")):
+                raise _Unclear
+            self.valueless.append(passed)
+        self.passed.append(passed)
         return None
+
+    def _value_after_equals(self, word: Word, attached: str | None) -> _Value | None:
+        """Return the value that is meant by `--name = value`, which is one word too many for the script."""
+        following = self._words[self._at : self._at + 2]
+        if attached is not None or len(following) < 2 or following[0].text != "=":
+            return None
+        if not self._takes_options_only or not self._cannot_be_option(following[1]):
+            return None
+        if UNKNOWN in following[1].text or not self._is_argument(following[1]):
+            return None
+        self._at += 2
+        message = f"'=' is taken for the value of '{word.text}', because there are spaces around it"
+        hint = f"write '{word.text}=' and the value without spaces, or leave out the '='"
+        self.slips.append(_Slip(message, hint, following[0]))
+        return _Value(following[1].text, following[1])
 
     def _is_value(self, word: Word) -> bool:
         """Return whether the parser takes a word as an option's value: click takes any, argparse no option."""
@@ -302,11 +371,31 @@ class _Comparison:
     def problems(self, interface: Interface, words: tuple[Word, ...]) -> Iterator[Problem]:
         """Yield what is wrong with the words that an interface gets."""
         try:
+            second = self._second_command(interface, words)
             reading = _Reading(interface, words, self.entry_point)
         except _Unclear:
             return
+        if second is not None:
+            yield second
+            return
         if any(passed.option.exits for passed in reading.passed):
             return
+        for slip in reading.slips:
+            yield self._problem("unexpected-argument", slip.message, self._place(slip.word), slip.hint)
+        for passed in reading.valueless:
+            yield self._problem(
+                "missing-value",
+                f"{self._described(passed.option, passed.name)} lacks its value",
+                self._place(passed.word),
+                f"write a value after '{passed.name}', or leave it out",
+            )
+        if interface.subcommands and (missing := self._missing_subcommand(reading, interface.subcommands)):
+            yield missing
+            return
+        if (word := reading.unknown_subcommand) is not None and interface.subcommands:
+            hint = did_you_mean(word.text, interface.subcommands) or _names(interface.subcommands)
+            message = f"{self.script} has no subcommand '{word.text}'"
+            yield self._problem("unknown-subcommand", message, self._place(word), hint)
         unknown = list(self._unknown_options(reading))
         yield from unknown
         hints = " ".join(problem.hint or "" for problem in unknown)
@@ -321,14 +410,68 @@ class _Comparison:
         if reading.rest is not None:
             yield from self.problems(*reading.rest)
 
+    def _second_command(self, interface: Interface, words: tuple[Word, ...]) -> Problem | None:
+        """Return the problem if the script surely takes a whole other command for arguments, and refuses them."""
+        for at, word in enumerate(words[:-1]):
+            if not _INTERPRETER.fullmatch(word.text) or not words[at + 1].text.endswith(".py"):
+                continue
+            reading = _Reading(interface, words[: at + 2], self.entry_point)
+            arguments = interface.arguments
+            if not reading.sure or arguments is None or any(argument.most is None for argument in arguments):
+                return None
+            refused = [extra.word for extra in reading.extras[-2:]] == [word, words[at + 1]]
+            refused = refused and len(reading.extras) > sum(argument.most or 0 for argument in arguments)
+            if refused or reading.unknown_subcommand is word:
+                return self._problem(
+                    "unexpected-argument",
+                    f"'{word.text} {words[at + 1].text}' is passed to {self.script} as arguments, not run",
+                    self._place(word),
+                    "write '&&' before it; or begin the command with '|' in place of '>', one line for each command",
+                )
+            return None
+        return None
+
+    def _missing_subcommand(self, reading: _Reading, subcommands: Mapping[str, Interface]) -> Problem | None:
+        """Return the problem if a subcommand's options are passed before its name, or none where one is needed."""
+        if (
+            reading.rest is not None
+            or reading.unknown_subcommand is not None
+            or not reading.interface.complete
+        ):
+            return None
+        for name, word in reading.unknown:
+            having = [
+                f"'{subcommand}'"
+                for subcommand, interface in subcommands.items()
+                if any(name in option.names for option in interface.options if not option.exits)
+            ]
+            if having:
+                return self._problem(
+                    "missing-argument",
+                    f"{self.script} requires a subcommand before '{name}', which belongs to {_listed(having, 'and')}",
+                    self._place(word),
+                    f"write {_listed(having, 'or')} before '{name}'",
+                )
+        if reading.interface.subcommand_required and reading.sure and not reading.unknown:
+            return self._problem(
+                "missing-argument",
+                f"{self.script} requires a subcommand, which the command does not pass",
+                self._place(self.call.script),
+                _names(subcommands),
+            )
+        return None
+
     def _unknown_options(self, reading: _Reading) -> Iterator[Problem]:
         if not reading.interface.complete:
             return
-        names = [name for option in reading.interface.options for name in option.names]
+        given = {passed.option for passed in reading.passed}
+        options = [option for option in reading.interface.options if not option.exits]
+        near = [o for o in options if o not in given or (o.repeatable and not o.is_flag)]
         for name, word in reading.unknown:
-            hint = did_you_mean(name, names)
+            hint = did_you_mean(name, [known for option in near for known in option.names])
+            names = [known for option in options for known in option.names]
             if hint is None and len(names) <= _SHOWN_OPTIONS:
-                hint = "it has " + _listed((f"'{known}'" for known in names), "and")
+                hint = _names(names) if names else "it has no options"
             yield self._problem(
                 "unknown-option", f"{self.script} has no option '{name}'", self._place(word), hint
             )
@@ -417,41 +560,66 @@ class _Comparison:
             )
 
     def _values(self, reading: _Reading) -> Iterator[Problem]:
-        """Yield what is wrong with the parameters whose values options and arguments get."""
-        taken: list[tuple[str, ValueType, str]] = []
+        """Yield what is wrong with the values that options and arguments get, and with the parameters of these."""
+        taken: list[tuple[_Value, ValueType, str]] = []
         last = {passed.option: passed for passed in reading.passed}
         for passed in reading.passed:
             if not passed.option.repeatable and last[passed.option] is not passed:
                 continue
             described = self._described(passed.option, passed.name)
-            taken += [(v.parameter, passed.option.type, described) for v in passed.values if v.parameter]
+            taken += [(value, passed.option.type, described) for value in passed.values]
         if reading.sure and not reading.unknown:
             taken += self._argument_values(reading)
         told = set()
         looser: dict[str, tuple[Parameter, str]] = {}
-        for name, kind, described in taken:
-            parameter = self.entry_point.parameters.get(name)
-            if parameter and name not in told and parameter.type in _UNCHANGED:
+        for value, kind, described in taken:
+            parameter = self.entry_point.parameters.get(value.parameter or "")
+            if kind.kind.name == "TRUTH":
+                if described not in told and self._may_be_false(value, parameter):
+                    told.add(described)
+                    yield self._bool_of_text(value, described)
+            elif value.is_literal:
+                if reading.sure and not kind.takes(value.text):
+                    message = f"'{value.text}' is refused: {described} takes {kind}"
+                    hint = _correction(value.text, kind, "'{}'")
+                    yield self._problem("refused-value", message, self._place(value.word), hint)
+            elif parameter and parameter.name not in told and parameter.type in _UNCHANGED:
                 problem = self._refused(parameter, kind, described)
                 if problem:
-                    told.add(name)
+                    told.add(parameter.name)
                     yield problem
                 elif parameter.type in _NUMBERS and kind.kind.name == "INTEGER" and not parameter.choices:
-                    looser[name] = (parameter, f"{described} takes {kind}")
+                    looser[parameter.name] = (parameter, f"{described} takes {kind}")
         looser = {name: found for name, found in looser.items() if name not in told}
         if looser:
             yield self._looser(looser)
 
-    def _argument_values(self, reading: _Reading) -> list[tuple[str, ValueType, str]]:
-        found: list[tuple[str, ValueType, str]] = []
+    @staticmethod
+    def _may_be_false(value: _Value, parameter: Parameter | None) -> bool:
+        """Return whether a value is, or may well be, a word for false."""
+        if value.is_literal:
+            return value.text.lower() in _FALSE
+        if parameter is None:
+            return False
+        return not parameter.choices or any(choice.lower() in _FALSE for choice in parameter.choices)
+
+    def _bool_of_text(self, value: _Value, described: str) -> Problem:
+        return self._problem(
+            "bool-of-text",
+            f"{described} takes every text but the empty one for true, also 'False': it has 'type=bool'",
+            self._place(value.word),
+            "compare the text in the script: type=lambda text: text.lower() == 'true'; "
+            "or declare a flag with action='store_true' or action=argparse.BooleanOptionalAction",
+        )
+
+    def _argument_values(self, reading: _Reading) -> list[tuple[_Value, ValueType, str]]:
+        found: list[tuple[_Value, ValueType, str]] = []
         words = [extra.word for extra in reading.extras]
         for argument in reading.interface.arguments or ():
             if argument.most is None or argument.most != argument.least:
                 break
             described = f"the argument '{argument.name}' of {self.script} (line {argument.line})"
-            for word in words[: argument.most]:
-                if word.text == _PLACEHOLDER:
-                    found.append((word.parameters[0], argument.type, described))
+            found += [(_Value(word.text, word), argument.type, described) for word in words[: argument.most]]
             del words[: argument.most]
         return found
 
@@ -459,7 +627,9 @@ class _Comparison:
         location = parameter.default_location or parameter.location
         if parameter.default is not None and not kind.takes(parameter.default):
             message = f"the default '{parameter.default}' of '{parameter.name}' is refused: {described} takes {kind}"
-            return self._problem("refused-default", message, location, _correction(parameter.default, kind))
+            return self._problem(
+                "refused-default", message, location, _correction(parameter.default, kind, "'default: {}'")
+            )
         refused = [choice for choice in parameter.choices if not kind.takes(choice)]
         if not refused:
             return None
@@ -507,16 +677,24 @@ def _first_missing(arguments: Iterable[Argument], count: int) -> Argument:
     return required[-1]
 
 
-def _correction(default: str, kind: ValueType) -> str:
-    """Return what to write for a default that is refused."""
-    near = did_you_mean(default, map(str, kind.choices)) if kind.choices else None
+def _correction(text: str, kind: ValueType, written: str) -> str:
+    """Return what to write for a value that is refused; `written` is how it is written."""
+    near = did_you_mean(text, map(str, kind.choices)) if kind.choices else None
     try:
-        whole = str(int(float(default))) if float(default).is_integer() else ""
+        whole = str(int(float(text))) if float(text).is_integer() else ""
     except (ValueError, OverflowError):
         whole = ""
-    if whole and whole != default and kind.takes(whole):
-        return f"write 'default: {whole}'"
-    return near or "change the default, or what the option of the script takes"
+    if whole and whole != text and kind.takes(whole):
+        return f"write {written.format(whole)}"
+    return (
+        near
+        or f"change {'the default' if 'default' in written else 'it'}, or what the option of the script takes"
+    )
+
+
+def _names(known: Iterable[str]) -> str | None:
+    names = [f"'{name}'" for name in known]
+    return f"it has {_listed(names, 'and')}" if len(names) <= _SHOWN_OPTIONS else None
 
 
 def _listed(names: Iterable[str], word: str) -> str:

@@ -29,7 +29,7 @@ entry_points:
 
 def test_a_new_project_runs(dioptra: Any, store: Any, tmp_path: Path) -> None:
     assert dioptra("new", "project", "my project").code == 0
-    assert dioptra("validate", "--strict", "my project").err == "no problems in 1 project\n"
+    assert dioptra("validate", "--strict", "my project").err == "1 note in 1 project\n"
     trained = dioptra("run", "my project", "-e", "train", "-P", "samples=50", "-P", "seed=3", "--json")
     assert trained.code == 0, trained.err
     run_id = trained.json["run_id"]

@@ -77,7 +77,7 @@ def test_all_faults_are_reported_and_good_placeholders_kept() -> None:
     ("text", "offset", "in_hint"),
     [
         ("x {epcohs}", 2, "did you mean 'epochs'?"),
-        ("x { epochs }", 2, "{epochs}, without blanks"),
+        ("x { epochs }", 2, "{epochs}, without spaces"),
         ("awk '{print $1}'", 5, "{{print $1}}"),
         ("f() {{ }}; {  }", 11, "{{  }}"),
         ("grep 'a{2}'", 7, "{{2}}"),

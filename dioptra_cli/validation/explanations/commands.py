@@ -231,4 +231,11 @@ EXPLANATIONS: dict[str, Explanation] = {
         "",
         {"train.py": ""},
     ),
+    "typographic-character": _explain(
+        'Text processors and web pages make long dashes and curly quotes of `--` and `"`. For the shell, and for the '
+        "program that it starts, these are letters like any other: `–rate` is no option, and `“a b”` two words. "
+        "`echo` and the like may print them.",
+        "cat –n {x}",
+        "cat -n {x}",
+    ),
 }

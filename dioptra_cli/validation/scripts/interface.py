@@ -26,6 +26,8 @@ class Kind(Enum):
     FLOAT = auto()
     BOOLEAN = auto()
     CHOICE = auto()
+    TRUTH = auto()
+    """Any text, of which all but the empty one count as true."""
 
 
 _TRUE_OR_FALSE = frozenset({"1", "0", "yes", "no", "true", "false", "on", "off", "t", "f", "y", "n", ""})
@@ -66,7 +68,7 @@ class ValueType:
                 return self._is_choice(text)
         except ValueError:
             return False
-        return self.kind is Kind.ANY or text.strip().lower() in _TRUE_OR_FALSE
+        return self.kind is not Kind.BOOLEAN or text.strip().lower() in _TRUE_OR_FALSE
 
     def __str__(self) -> str:
         if self.kind is Kind.CHOICE:
@@ -154,6 +156,7 @@ class Interface:
         interspersed: Whether options may follow arguments.
         any_one: Groups of options of which one is required.
         subcommands: What each subcommand takes, by name; its name is then the first argument.
+        subcommand_required: Whether the script refuses to run without one.
     """
 
     syntax: Syntax
@@ -164,3 +167,4 @@ class Interface:
     interspersed: bool = True
     any_one: tuple[tuple[Option, ...], ...] = ()
     subcommands: Mapping[str, Interface] | None = None
+    subcommand_required: bool = False
