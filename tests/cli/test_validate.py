@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -207,6 +208,68 @@ def test_standard_input(dioptra: Any, project: Any) -> None:
     assert unmendable.out == GOOD.replace("good", "{x}")
     assert "DIO401" in unmendable.err
     assert dioptra("validate", "--stdin-filename", "x").code == 2
+
+
+def test_what_cannot_be_mended_still_fails(dioptra: Any, tmp_path: Path) -> None:
+    piped = dioptra("validate", "--fix", "-", stdin="entry_points:\n  main:\n    command: echo {x}\n")
+    assert (piped.code, piped.err.splitlines()[-1]) == (1, "1 error in 1 project")
+    shown = dioptra("validate", "--diff", "none")
+    assert (shown.code, "no project directory or file 'none'" in shown.err) == (2, True)
+    assert dioptra("validate", "--fix", "--format", "json", "-", stdin=GOOD).code == 2
+    assert dioptra("validate", "--select", "").code == 2
+
+
+def test_each_file_counts_once(dioptra: Any, project: Any, tmp_path: Path) -> None:
+    project(WARNED, name="a")
+    (tmp_path / "link").symlink_to("a")
+    called = dioptra("validate", "a", "a/MLproject", "./a/../a", "link")
+    assert called.err == "1 warning in 1 project\n"
+
+
+def test_what_is_no_regular_file_is_not_read(dioptra: Any, tmp_path: Path) -> None:
+    (tmp_path / "pipe").mkdir()
+    os.mkfifo(tmp_path / "pipe" / "MLproject")
+    (tmp_path / "device").mkdir()
+    (tmp_path / "device" / "MLproject").symlink_to("/dev/zero")
+    (tmp_path / "large").mkdir()
+    (tmp_path / "large" / "MLproject").write_text("# comment\n" * 500_000)
+    called = dioptra("validate", "pipe", "device", "large", "--fix", "--format", "github")
+    assert called.code == 1
+    assert called.out.count("it is no regular file") == 2
+    assert "the file is larger than 4 MB" in called.out
+    assert "no regular file" in dioptra("list-entry-points", "pipe").err
+
+
+def test_files_cannot_play_with_the_terminal(dioptra: Any, project: Any) -> None:
+    text = """\
+entry_points:
+  main:
+    description: "\\e]0;title\\a \\u202Eturned"
+    parameters:
+      "p\\e]0;x\\a": {type: "s\\e[31mx", description: "\\u009b31m"}
+    command: echo
+"""
+    directory = str(project(text))
+    for arguments in (["validate"], ["list-entry-points"], ["list-entry-points", "-e", "main"], ["run"]):
+        called = dioptra(*arguments, directory, env={"FORCE_COLOR": "1"})
+        printed = re.sub(r"\x1b\[[0-9;]*m", "", called.out + called.err)
+        assert not set(printed) & set("\x1b\a\u202e\u009b"), arguments
+        assert "\\x1b]0;" in printed, arguments
+
+
+def test_a_full_disk_ends_in_a_sentence(project: Any) -> None:
+    if not os.path.exists("/dev/full"):
+        pytest.skip("needs /dev/full")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "dioptra_cli", "validate", str(project(DEFECTIVE))],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, "Traceback" in done.stderr) == (125, False)
+    assert "the output cannot be written: No space left on device" in done.stderr
 
 
 def test_a_long_line_is_cut_around_its_place_on_a_terminal_only(dioptra: Any, project: Any) -> None:

@@ -197,6 +197,79 @@ REFUSED: list[tuple[str, str, tuple[int, int], str]] = [
         (4, 24),
         "there is no comma before 'default'",
     ),
+    (
+        'entry_points:\n  main:\n    command: "python t.py\n  e:\n    command: "python x.py"\n',
+        "unquoted-text",
+        (3, 14),
+        'the quote " that opens here is closed on line 5 only',
+    ),
+    (
+        "entry_points:\n  main:\n    command: python f.py\n      --a 1\n      # --b 2\n      --c 3\n",
+        "unquoted-text",
+        (5, 7),
+        "a comment ends an unquoted text: the line below it belongs to nothing",
+    ),
+    (
+        "entry_points:\n  main:\n    parameters:\n      a:{type: float, default: 3}\n    command: x {a}\n",
+        "broken-key",
+        (4, 7),
+        "there is no space between 'a' and its brace",
+    ),
+    (
+        "entry_points:\n  main:\n    parameters:\n      a {type: float, default: 3}\n    command: x {a}\n",
+        "broken-key",
+        (4, 7),
+        "there is no colon between 'a' and its brace",
+    ),
+    (
+        "entry_points:\n  main:\n    parameters:\n      a float\n      b: string\n    command: x {a}\n",
+        "broken-key",
+        (4, 7),
+        "there is no colon after 'a'",
+    ),
+    (
+        "entry_points:\n  main:\n    parameters:\n      b: string\n      a:float\n    command: x {a}\n",
+        "broken-key",
+        (5, 7),
+        "there is no space after the colon of 'a:'",
+    ),
+    (
+        "entry_points:\n  main:\n    parameters:\n      a: {type: 'float' default: 0.1}\n    command: x {a}\n",
+        "broken-key",
+        (4, 25),
+        "there is no comma before default",
+    ),
+    (
+        "entry_points:\n  main:\n    parameters:\n      a: {type: string, default: x #y}\n    command: x {a}\n",
+        "unquoted-text",
+        (4, 36),
+        "a '#' after a space begins a comment, and takes the '}' with it",
+    ),
+    (
+        "entry_points:\n  main:\n    parameters:\n      a: {type: Optional[str], default: 1}\n    command: x {a}\n",
+        "unquoted-text",
+        (4, 25),
+        "a bracket begins a list in the middle of a text",
+    ),
+    (
+        "entry_points:\n  main:\n    parameters:\n      a:\n        type: float\n        defualt:0.1\n",
+        "broken-key",
+        (6, 9),
+        "there is no space after the colon of 'defualt:'",
+    ),
+    (
+        "entry_points:\n  main:\n    parameters:\n      a:\n        type: float\n        default = 0.1\n",
+        "broken-key",
+        (6, 9),
+        "there is no colon after 'default'",
+    ),
+    ("entry_points:\n  main: [\n", "invalid-yaml", (2, 9), "the '[' that opens here is not closed by a ']'"),
+    (
+        "<<<<<<< HEAD\nname: a\n=======\nname: b\n>>>>>>> x\n",
+        "invalid-yaml",
+        (1, 1),
+        "a merge conflict is not resolved",
+    ),
 ]
 
 
