@@ -195,7 +195,7 @@ class ProjectReader(MappingReader):
                     self._misplaced_command(name_key, above)
                 continue
             if name == "parameters" and above and is_mapping(value) and "command" not in self.mapping(value):
-                self._misplaced_parameters(name_key, above)
+                entry_points[name] = self._misplaced_parameters(name_key, above)
                 continue
             above = name
             if misplaced and value.tag == "tag:yaml.org,2002:null":
@@ -220,14 +220,16 @@ class ProjectReader(MappingReader):
             else "write 'main:' above it, and indent 'command' and 'parameters' below that",
         )
 
-    def _misplaced_parameters(self, key: Any, above: str) -> None:
-        """Note parameters that stand beside the entry point that they belong to."""
+    def _misplaced_parameters(self, key: Any, above: str) -> EntryPoint:
+        """Note parameters beside the entry point that they belong to; return the one that MLflow sees in them."""
+        location = self.source.at(key)
         self.note(
             "misplaced-command",
             f"'parameters' stands beside '{above}', not below it",
-            self.source.at(key),
+            location,
             f"indent it deeper than '{above}'",
         )
+        return EntryPoint("parameters", {}, None, location, lambda _: location)
 
     def _entry_point(self, name: str, key: Any, node: Any, reader: ParameterReader) -> EntryPoint | None:
         location = self.source.at(key)

@@ -52,7 +52,7 @@ def test_a_dead_process_is_told_and_none_is_left() -> None:
     before = children()
     with pytest.raises(RuntimeError, match="has died"):
         list(parallel.ordered_map(die, range(1000)))
-    unfinished = parallel.ordered_map(lambda item: b"x" * 100_000, range(1000))
+    unfinished = parallel.ordered_map(lambda item: b"x" * (100_000 + item), range(1000))
     next(unfinished)
     unfinished.close()  # type: ignore[attr-defined]  # it is a generator
     assert children() == before
