@@ -16,7 +16,7 @@ import click
 from dioptra_cli.cli import output
 from dioptra_cli.errors import Level, Problem
 from dioptra_cli.mlproject.model import EXTRA_TYPES, STANDARD_TYPES, EntryPoint, Parameter, Project
-from dioptra_cli.mlproject.template import parse_template, undeclared_placeholders
+from dioptra_cli.mlproject.template import all_faults, parse_template
 from dioptra_cli.parameters.types import Mismatch, coerce
 
 _WIDEST = 100
@@ -76,7 +76,7 @@ def _show_problems(project: Project, entry_point: EntryPoint, found: Iterable[Pr
     template = parse_template(entry_point.command or "")
     concerned.extend(
         Problem(fault.name, fault.message, entry_point.locate(fault.offset), Level.ERROR, fault.hint)
-        for fault in (*template.faults, *undeclared_placeholders(template, entry_point.parameters))
+        for fault in all_faults(template, entry_point.parameters)
     )
     output.problems((p for p in concerned if p.level is Level.ERROR), sys.stderr)
     if project.file is not None and any(p.level is Level.WARNING for p in concerned):

@@ -130,7 +130,7 @@ CHECKS = (
     Check("DIO436", "windows-path", _W, "a path with backslashes"),
     Check("DIO437", "quoted-placeholder", _N, "a quoted placeholder, which other tools quote twice"),
     Check("DIO438", "placeholder-in-code", _W, "a placeholder in the code of another interpreter"),
-    Check("DIO439", "missing-script", _W, "a script that does not exist"),
+    Check("DIO439", "missing-script", _W, "a script that does not exist, or cannot be run"),
     Check("DIO440", "typographic-character", _W, "a typographic quote or dash in a command"),
     Check("DIO501", "missing-option", _W, "a required option that the command does not pass"),
     Check("DIO502", "unknown-option", _W, "an option that the script does not know"),

@@ -26,12 +26,17 @@ _OPTION = re.compile(r"--?[A-Za-z][\w.-]*")
 _CONTINUED = re.compile(r"(?<!\\)\\\Z")
 _CODE = re.compile(r"\b(?:ssh|su)\b|\s-(?:[a-zA-Z]*[ceE]|-eval|-command)\b")
 _UNUSABLE_NAME = re.compile(r"[.:\[!{}]")  # in a placeholder
+_YAML_WORDS = frozenset(("True", "False", "None"))  # which a name written as `yes` or `null` becomes
 _WRITTEN_NAME = re.compile(r"\s*[\w.-]+")
 _OTHER_JOINERS = ("/", "^")  # what is taken for the backslash at the end of a line
-_TYPOGRAPHIC_DASH = re.compile(r"(-?[–—]-?|[–—]{2})[A-Za-z]([A-Za-z_-]?)")
-_TYPOGRAPHIC_QUOTE = re.compile(r"(?:[\w.-]+=)?([“”„‘’])")
+# In the following, the en and em dash, and the curly quotes: double ones (with the low one), and single ones.
+_TYPOGRAPHIC_DASH = re.compile("(-?[\u2013\u2014]-?|[\u2013\u2014]{2})[A-Za-z]([A-Za-z_-]?)")
+_DOUBLE_QUOTES = "\u201c\u201d\u201e"
+_SINGLE_QUOTES = "\u2018\u2019"
+_TYPOGRAPHIC_QUOTE = re.compile(rf"(?:[\w.-]+=)?([{_DOUBLE_QUOTES}{_SINGLE_QUOTES}])")
 _TYPOGRAPHIC_QUOTED = re.compile(
-    r"([“”„])([^“”„\"'`\\$]*)[“”](?=[\s;&|)]|\Z)|([‘’])([^‘’'\\]*)[‘’](?=[\s;&|)]|\Z)"
+    rf"([{_DOUBLE_QUOTES}])([^{_DOUBLE_QUOTES}\"'`\\$]*)[{_DOUBLE_QUOTES}](?=[\s;&|)]|\Z)"
+    rf"|([{_SINGLE_QUOTES}])([^{_SINGLE_QUOTES}'\\]*)[{_SINGLE_QUOTES}](?=[\s;&|)]|\Z)"
 )
 _NEEDS_NO_QUOTES = re.compile(r"[\w{}./:=,+@%-]+")
 _LONGEST_COMMENT = 10_000  # characters; nobody writes a longer one, and finding its lines takes time
@@ -182,15 +187,14 @@ class _Checker:
             for name in unused
             if not _UNUSABLE_NAME.search(name)  # a problem of its own
             and not (self.template.faults and f"{{{name}" in self.command)
-            and not (written and did_you_mean(name, written))
+            and not (written and (name in _YAML_WORDS or did_you_mean(name, written)))
         ]
         held = [
             form for form in unfilled(self.command) if form.name in unused and not self.in_comment(form.start)
         ]
-        if (
-            self.reading.unclear
-        ):  # where `%(name)s` and `<name>` are no shell syntax, which is a problem of its own
-            reported = {form.name for form in held if form.text[0] in "%<"}
+        unclear = self.reading.unclear
+        if unclear:  # a problem of its own
+            reported = {form.name for form in held if form.breaks(unclear)}
             held = [form for form in held if form.name not in reported]
             unused = [name for name in unused if name not in reported]
         if held:
@@ -520,7 +524,7 @@ class _Checker:
             )
 
     def typographic_characters(self) -> Iterator[Problem]:
-        """Report dashes and quotes of a text processor, which the shell takes for text: one problem for all of them."""
+        """Report dashes and quotes that are text to the shell: one problem for all of them."""
         found: list[tuple[_Span, str, str]] = []  # where, what is meant, and what to put there
         certain, quoted = True, 0
         for command in self.reading.commands:
@@ -532,13 +536,13 @@ class _Checker:
                     continue
                 dash = _TYPOGRAPHIC_DASH.match(written)
                 if dash:
-                    meant = "--" if len(dash[1]) > 1 or dash[2] or dash[1] == "—" else "-"
+                    meant = "--" if len(dash[1]) > 1 or dash[2] or dash[1] == "\u2014" else "-"
                     found.append((_Span(word.start, word.start + dash.end(1)), meant, meant))
                 quote = _TYPOGRAPHIC_QUOTE.match(written)
                 if quote is None:
                     continue
                 start = word.start + quote.start(1)
-                meant = '"' if quote[1] in "“”„" else "'"
+                meant = '"' if quote[1] in _DOUBLE_QUOTES else "'"
                 pair = _TYPOGRAPHIC_QUOTED.match(self.command, start)
                 if pair is None or not start:
                     certain = False
@@ -551,7 +555,7 @@ class _Checker:
         if not found:
             return
         (start, end), meant, _ = found[0]
-        kind = "the '-' of an option" if meant[0] == "-" else "a quote of the shell"
+        kind = f"the '{meant}' of an option" if meant[0] == "-" else "a quote of the shell"
         count = f" ({len(found)} times in the command)" if len(found) > 1 else ""
         yield self.problem(
             "typographic-character",

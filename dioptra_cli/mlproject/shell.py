@@ -117,10 +117,13 @@ class SimpleCommand(NamedTuple):
         words: From its name on, at least one; without the assignments before it and without redirections.
         certain: Whether it runs, unless what comes before it fails, and in the project's directory. False in a
             loop, `if`, `case`, function, group or substitution, after `||`, and behind `cd`, `exit` and the like.
+        directory: The directory that it runs in, as `cd` names it, from the project's on; None where it is not
+            certain that it runs, or where.
     """
 
     words: tuple[Word, ...]
     certain: bool
+    directory: str | None = None
 
 
 class ShellReading(NamedTuple):
@@ -193,7 +196,7 @@ def _read_plain(template: Template) -> ShellReading | None:
         (),
         (),
         found[-1].end() - shorter,
-        commands=(SimpleCommand(tuple(words), True),),
+        commands=(SimpleCommand(tuple(words), True, ""),),
     )
 
 
@@ -268,7 +271,7 @@ _FAULTS = {
     ),
     "placeholder-in-arithmetic": (
         "in arithmetic a value has to stand alone, as a number",
-        "take away the quotes and put blanks around the placeholder",
+        "take away the quotes and put spaces around the placeholder",
     ),
     "placeholder-in-braces": (
         "the brace expansion could put '$' or '~' directly before the value",
@@ -304,6 +307,7 @@ _EVALUATING_COMMANDS = re.compile(
 _CHECKED = frozenset(
     ("declare", "typeset", "local", "export", "readonly", "set", "shopt", "printf", "test", "[")
 )
+_LONGEST_PATH = 4096
 _MOVING = frozenset(("cd", "pushd", "popd"))
 _LEAVING = frozenset(("exit", "return"))
 _DECLARING_COMMANDS = frozenset(("declare", "typeset", "local", "export", "readonly"))
@@ -390,9 +394,9 @@ class _Findings:
         self.slots: dict[int, Slot] = {}
         self.documents: list[HereDocument] = []
         self.faults: dict[int, Fault] = {}
-        self.commands: list[tuple[list[_Word], bool]] = []
+        self.commands: list[tuple[list[_Word], str | None]] = []
         self.comments: list[tuple[int, int]] = []
-        self.elsewhere = False  # whether what follows may not run, or in another directory
+        self.directory: str | None = ""  # where what follows runs; None where that is not certain, or whether
         self.doubtful = False
 
     def offset(self, index: int) -> int:
@@ -405,7 +409,7 @@ class _Findings:
             self.commands.sort(key=lambda found: found[0][0].start)
         starts, shifts, piece_at = self.starts, self.shifts, bisect_right
         commands = []
-        for found, certain in self.commands:
+        for found, directory in self.commands:
             words = []
             for _, text, _, _, inside, start, end, known in found:
                 words.append(
@@ -416,7 +420,7 @@ class _Findings:
                         tuple([self.placeholder(index).name for index in inside]) if inside else (),
                     )
                 )
-            commands.append(SimpleCommand(tuple(words), certain))
+            commands.append(SimpleCommand(tuple(words), directory == "", directory))
         return tuple(commands)
 
     def placeholder(self, index: int) -> Placeholder:
@@ -824,16 +828,13 @@ class _Reader:
         if not command.words:
             return
         name, findings = command.name, self.findings
-        certain = not (
-            self.depth > 1
-            or self.compounds
-            or self.substitutions
-            or findings.elsewhere
-            or command.alternative
-        )
-        findings.commands.append((command.words, certain))
-        if (name in _MOVING and not self.substitutions) or (name in _LEAVING and certain):
-            findings.elsewhere = True
+        is_nested = self.depth > 1 or self.compounds or self.substitutions or command.alternative
+        directory = None if is_nested else findings.directory
+        findings.commands.append((command.words, directory))
+        if name in _MOVING and not self.substitutions:
+            findings.directory = None if directory is None else self.entered(command, directory)
+        elif name in _LEAVING and not is_nested:
+            findings.directory = None
         if name not in _CHECKED and not _EVALUATING_COMMANDS.fullmatch(name):
             return
         arguments = command.resolved()[1:]
@@ -867,6 +868,18 @@ class _Reader:
             for operator, operand in pairwise(arguments):
                 if operator.direct or operator.fixed in ("-v", "-R", ""):
                     self.findings.reject(operand.inside, "placeholder-as-name", f"'{name} -v'")
+
+    def entered(self, command: _Command, directory: str) -> str | None:
+        """Return where the shell is after a `cd`, which has been read whole; None where that is not certain."""
+        words = command.words
+        if len(words) != 2 or words[0].text != "cd" or not words[1].is_literal or words[1].known is not None:
+            return None
+        to, before = words[1].text, self.text[: self.at][-_LONGEST_PATH:]
+        is_piped = re.search(r"(?:^|[^|])\|&?\s*cd\s[^|;&\n]*$", before)
+        goes_on = self.ahead("&&") or self.peek() in ("\n", ";", "")
+        if not to or to[0] in "-~" or is_piped or not goes_on:
+            return None
+        return f"{directory}/{to}" if directory and to[0] != "/" else to
 
     # Compound commands
 
@@ -1429,7 +1442,7 @@ class _Reader:
         """Read the arithmetic behind `((`."""
         self.arithmetic(")")
         if not self.accept(")"):
-            raise self.unclear("'((' without '))'", "for a subshell, put a blank between the two '('")
+            raise self.unclear("'((' without '))'", "for a subshell, put a space between the two '('")
 
     def arithmetic(self, close: str) -> None:
         """Read an arithmetic expression up to `close`, behind the parenthesis or bracket that opened it."""

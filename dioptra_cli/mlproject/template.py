@@ -58,6 +58,10 @@ class Unfilled(NamedTuple):
     text: str
     start: int
 
+    def breaks(self, fault: Fault) -> bool:
+        """Return whether a fault is that this is no shell syntax."""
+        return self.text[0] in "%<" and self.start <= fault.offset <= self.start + len(self.text)
+
 
 class Template(NamedTuple):
     """A parsed command. A field that is at fault stands among the pieces as the literal text it was written as."""
@@ -179,6 +183,8 @@ def undeclared_placeholders(template: Template, declared: Collection[str]) -> li
             continue
         if name.strip() in declared:
             hint: str | None = f"write {{{name.strip()}}}, without spaces"
+        elif f"{{{name}}}" in declared:
+            hint = "leave the braces out of the parameter's name"
         else:
             hint = _literal_text_hint(template.source, offset, name) or did_you_mean(name, declared)
         if hint:

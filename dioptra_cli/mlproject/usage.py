@@ -22,8 +22,11 @@ class ScriptCall(NamedTuple):
         script: The script's file as it is written, or the module's name; literal text.
         module: Whether it is a module (`python -m`).
         arguments: The words that follow it.
-        certain: As in `SimpleCommand`.
+        certain: As in `SimpleCommand`; False also where an argument begins with a dash or a quote that the shell
+            does not know as one.
         language: `python`, `bash` or `R`.
+        directory: As in `SimpleCommand`.
+        direct: Whether the script is run as a program, without an interpreter before it.
     """
 
     script: Word
@@ -31,14 +34,21 @@ class ScriptCall(NamedTuple):
     arguments: tuple[Word, ...]
     certain: bool
     language: str
+    directory: str | None = ""
+    direct: bool = False
 
 
 def script_calls(reading: ShellReading) -> tuple[ScriptCall, ...]:
     """Return the calls of scripts in a command, in the order of its text."""
     calls = []
-    for words, certain in reading.commands:
+    for words, certain, directory in reading.commands:
         call = _call(words, certain)
         if call is not None:
+            if directory != "":
+                call = call._replace(directory=directory)
+            texts = [word.text for word in call.arguments]
+            if not "".join(texts).isascii() and any(map(_TYPOGRAPHIC.match, texts)):
+                call = call._replace(certain=False)
             calls.append(call)
     return tuple(calls)
 
@@ -132,6 +142,7 @@ _LANGUAGES = {".py": "python", ".sh": "bash", ".bash": "bash", ".R": "R", ".r": 
 _NEVER = re.compile(r"(?!)")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=", re.ASCII)
 _UNKNOWN = re.compile(r"[\0\x01]")
+_TYPOGRAPHIC = re.compile("-?[\u2013\u2014]|[\\w.-]*=?[\u2018\u2019\u201c-\u201e]")
 
 
 def _call(words: tuple[Word, ...], certain: bool) -> ScriptCall | None:
@@ -171,7 +182,8 @@ def _call(words: tuple[Word, ...], certain: bool) -> ScriptCall | None:
             launcher = _DEEPSPEED
         else:
             language = _LANGUAGES.get(name[name.rfind(".") :]) if directory or path.startswith("/") else None
-            return _script(words, at - 1, certain, language) if language else None
+            called = _script(words, at - 1, certain, language) if language else None
+            return called and called._replace(direct=True)
         if launcher is not None:
             return _launched(words, at, launcher, certain)
     return None

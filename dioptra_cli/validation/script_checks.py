@@ -29,7 +29,11 @@ _MAX_SIZE = 1_000_000
 _PLACEHOLDER = "\0"
 _SHOWN_OPTIONS = 8
 _NUMBER = re.compile(r"-\.?\d")
-_INTERPRETER = re.compile(r"(?:.*/)?python[\d.]*")
+_OPTIONS_NAME = re.compile(
+    r"(?i)(?:.*[_-])?(?:args?|arguments?|extras?|flags?|kwargs|options?|opts?|param(?:eter)?s)"
+)
+_INTERPRETER = re.compile(r"(?:.*/)?(?:python[\d.]*|bash|sh|Rscript)")
+_SCRIPTS = (".py", ".sh", ".R")
 _FALSE = frozenset(("false", "0", "no", "off", "f", "n", "none"))
 _NUMBERS = ("float", "double", "number")
 _NEVER_OPTIONS = (*_NUMBERS, "int", "integer", "bool", "boolean", "path", "uri")
@@ -147,7 +151,7 @@ class _Reading:
         slips: The options that a space splits.
         unknown_subcommand: What stands in the place of a subcommand and is none.
         sure: Whether every word is what it seems, and nothing else is passed.
-        rest: Behind the name of a subcommand: its own interface and words.
+        rest: Behind the name of a subcommand: the name, its own interface and words.
     """
 
     def __init__(self, interface: Interface, words: tuple[Word, ...], entry_point: EntryPoint) -> None:
@@ -161,12 +165,11 @@ class _Reading:
         self.slips: list[_Slip] = []
         self.unknown_subcommand: Word | None = None
         self.sure = True
-        self.rest: tuple[Interface, tuple[Word, ...]] | None = None
+        self.rest: tuple[str, Interface, tuple[Word, ...]] | None = None
         self._words = words
         self._at = 0
         self._by_name = {name: option for option in interface.options for name in option.names}
         self._is_click = interface.syntax.name == "CLICK"
-        self._takes_options_only = interface.arguments == () and interface.subcommands is None
         self._read()
 
     def _read(self) -> None:
@@ -193,7 +196,7 @@ class _Reading:
     def _split_name(self, dashes: Word) -> Word | None:
         """Return the option whose name a space splits after its dashes, where nothing else can be meant."""
         following = self._words[self._at] if self._at < len(self._words) else None
-        if following is None or not self._takes_options_only or f"--{following.text}" not in self._by_name:
+        if following is None or not self._takes_only_options() or f"--{following.text}" not in self._by_name:
             return None
         name = f"--{following.text}"
         self._at += 1
@@ -224,7 +227,7 @@ class _Reading:
         if self.interface.subcommands is not None:
             subcommand = self.interface.subcommands.get(word.text)
             if subcommand:
-                self.rest = (subcommand, self._words[self._at :])
+                self.rest = (word.text, subcommand, self._words[self._at :])
             elif _PLACEHOLDER in word.text or self.interface.arguments != () or self.unknown or not self.sure:
                 self.sure = False
             else:
@@ -242,12 +245,13 @@ class _Reading:
             return False
         if parameter.type in _NEVER_OPTIONS:
             return True
-        texts = parameter.choices or (parameter.default or "",)
-        if any(text.startswith("-") for text in texts):
+        texts = parameter.choices or (() if parameter.default is None else (parameter.default,))
+        # An empty text, like such a name, stands for options that are left out.
+        if any(not text or text.startswith("-") for text in texts) or _OPTIONS_NAME.fullmatch(parameter.name):
             return False
         # A placeholder that stands alone is one word, whatever its value. That word could be an option only if
         # somebody gave an option for the value of a parameter.
-        return word.text == _PLACEHOLDER or all(texts)
+        return word.text == _PLACEHOLDER or bool(texts)
 
     def _take_option(self, word: Word) -> _Passed | None:
         """Take an option with its values; return it if it is a flag."""
@@ -270,9 +274,9 @@ class _Reading:
         return self._take_short_options(word)
 
     def _note_unknown(self, name: str, word: Word) -> None:
-        may_hold_blank = " " in word.text or _PLACEHOLDER in word.text or UNKNOWN in word.text
-        if not self._is_click and may_hold_blank and self.interface.arguments != ():
-            # What holds a blank and is no option is an argument.
+        may_hold_space = " " in word.text or _PLACEHOLDER in word.text or UNKNOWN in word.text
+        if not self._is_click and may_hold_space and self.interface.arguments != ():
+            # What holds a space and is no option is an argument.
             raise _Unclear
         self.unknown.append((name, word))
 
@@ -310,13 +314,13 @@ class _Reading:
             if attached is not None:
                 self.flags_with_value.append(passed)
             return passed
+        if option.least == option.most == 1 and (value := self._value_after_equals(word, attached)):
+            self.passed.append(_Passed(option, word, (value,)))
+            return None
         if attached is not None and (not self._is_click or option.most == 1):
             if option.least > 1:
                 raise _Unclear
             self.passed.append(_Passed(option, word, (_Value(attached, word),)))
-            return None
-        if option.least == option.most == 1 and (value := self._value_after_equals(word, attached)):
-            self.passed.append(_Passed(option, word, (value,)))
             return None
         values = [] if attached is None else [_Value(attached, word)]
         while self._at < len(self._words) and (option.most is None or len(values) < option.most):
@@ -337,19 +341,34 @@ class _Reading:
         return None
 
     def _value_after_equals(self, word: Word, attached: str | None) -> _Value | None:
-        """Return the value that is meant by `--name = value`, which is one word too many for the script."""
-        following = self._words[self._at : self._at + 2]
-        if attached is not None or len(following) < 2 or following[0].text != "=":
+        """Return the value that is meant by `--name = value` or `--name= value`: one word too many for the script."""
+        at = self._at
+        if attached == "" and word.end - word.start == len(word.text):  # no quotes, which would make it empty
+            name, what = (
+                word.text[:-1],
+                f"the value of '{word.text[:-1]}' is empty, because a space follows the '='",
+            )
+        elif attached is None and at < len(self._words) and self._words[at].text == "=":
+            name, what = (
+                word.text,
+                f"'=' is taken for the value of '{word.text}', because there are spaces around it",
+            )
+            at += 1
+        else:
             return None
-        if not self._takes_options_only or not self._cannot_be_option(following[1]):
+        value = self._words[at] if at < len(self._words) else None
+        if value is None or not self._takes_only_options() or not self._cannot_be_option(value):
             return None
-        if UNKNOWN in following[1].text or not self._is_argument(following[1]):
+        if UNKNOWN in value.text or not self._is_argument(value):
             return None
-        self._at += 2
-        message = f"'=' is taken for the value of '{word.text}', because there are spaces around it"
-        hint = f"write '{word.text}=' and the value without spaces, or leave out the '='"
-        self.slips.append(_Slip(message, hint, following[0]))
-        return _Value(following[1].text, following[1])
+        place = word if attached == "" else self._words[at - 1]
+        self._at = at + 1
+        self.slips.append(_Slip(what, f"write '{name}=' and the value without a space between them", place))
+        return _Value(value.text, value)
+
+    def _takes_only_options(self) -> bool:
+        """Return whether every word that is no option, and no value of one, is surely refused."""
+        return self.sure and self.interface.arguments == () and self.interface.subcommands is None
 
     def _is_value(self, word: Word) -> bool:
         """Return whether the parser takes a word as an option's value: click takes any, argparse no option."""
@@ -361,12 +380,22 @@ class _Reading:
 
 
 class _Comparison:
-    """Compares one call with what the script takes."""
+    """Compares one call with what the script takes.
 
-    def __init__(self, entry_point: EntryPoint, call: ScriptCall, path: str) -> None:
+    Attributes:
+        entry_point: The entry point whose command makes the call.
+        call: The call.
+        script: The script's path, with the name of the subcommand that is compared.
+        outer: The options that belong before the name of the subcommand.
+    """
+
+    def __init__(
+        self, entry_point: EntryPoint, call: ScriptCall, script: str, outer: frozenset[str] = frozenset()
+    ) -> None:
         self.entry_point = entry_point
         self.call = call
-        self.script = path
+        self.script = script
+        self.outer = outer
 
     def problems(self, interface: Interface, words: tuple[Word, ...]) -> Iterator[Problem]:
         """Yield what is wrong with the words that an interface gets."""
@@ -385,9 +414,9 @@ class _Comparison:
         for passed in reading.valueless:
             yield self._problem(
                 "missing-value",
-                f"{self._described(passed.option, passed.name)} lacks its value",
+                f"{self._described(passed.option, passed.name)} {_lack(passed)}",
                 self._place(passed.word),
-                f"write a value after '{passed.name}', or leave it out",
+                f"write it after '{passed.name}', or leave '{passed.name}' out",
             )
         if interface.subcommands and (missing := self._missing_subcommand(reading, interface.subcommands)):
             yield missing
@@ -408,23 +437,28 @@ class _Comparison:
         if reading.sure and not reading.unknown and interface.subcommands is None:
             yield from self._arguments(reading)
         if reading.rest is not None:
-            yield from self.problems(*reading.rest)
+            subcommand, inner, following = reading.rest
+            outer = frozenset(name for option in interface.options for name in option.names)
+            within = _Comparison(self.entry_point, self.call, f"{self.script} {subcommand}", outer)
+            yield from within.problems(inner, following)
 
     def _second_command(self, interface: Interface, words: tuple[Word, ...]) -> Problem | None:
         """Return the problem if the script surely takes a whole other command for arguments, and refuses them."""
         for at, word in enumerate(words[:-1]):
-            if not _INTERPRETER.fullmatch(word.text) or not words[at + 1].text.endswith(".py"):
+            following = words[at + 1].text
+            is_script = following.endswith(_SCRIPTS)
+            if not _INTERPRETER.fullmatch(word.text) or not (is_script or following == "-m"):
                 continue
-            reading = _Reading(interface, words[: at + 2], self.entry_point)
+            reading = _Reading(interface, words[: at + 1], self.entry_point)
             arguments = interface.arguments
             if not reading.sure or arguments is None or any(argument.most is None for argument in arguments):
                 return None
-            refused = [extra.word for extra in reading.extras[-2:]] == [word, words[at + 1]]
-            refused = refused and len(reading.extras) > sum(argument.most or 0 for argument in arguments)
-            if refused or reading.unknown_subcommand is word:
+            most = sum(argument.most or 0 for argument in arguments)
+            is_extra = any(extra.word is word for extra in reading.extras)
+            if (is_extra and len(reading.extras) + is_script > most) or reading.unknown_subcommand is word:
                 return self._problem(
                     "unexpected-argument",
-                    f"'{word.text} {words[at + 1].text}' is passed to {self.script} as arguments, not run",
+                    f"'{word.text} {following}' is passed to {self.script} as arguments, not run",
                     self._place(word),
                     "write '&&' before it; or begin the command with '|' in place of '>', one line for each command",
                 )
@@ -470,7 +504,9 @@ class _Comparison:
         for name, word in reading.unknown:
             hint = did_you_mean(name, [known for option in near for known in option.names])
             names = [known for option in options for known in option.names]
-            if hint is None and len(names) <= _SHOWN_OPTIONS:
+            if name in self.outer:
+                hint = f"write it before '{self.script.rpartition(' ')[2]}'"
+            elif hint is None and len(names) <= _SHOWN_OPTIONS:
                 hint = _names(names) if names else "it has no options"
             yield self._problem(
                 "unknown-option", f"{self.script} has no option '{name}'", self._place(word), hint
@@ -608,14 +644,19 @@ class _Comparison:
             "bool-of-text",
             f"{described} takes every text but the empty one for true, also 'False': it has 'type=bool'",
             self._place(value.word),
-            "compare the text in the script: type=lambda text: text.lower() == 'true'; "
-            "or declare a flag with action='store_true' or action=argparse.BooleanOptionalAction",
+            "compare the text in the script, type=lambda text: text.lower() == 'true', "
+            "or declare a flag, action='store_true', and pass no value",
         )
 
     def _argument_values(self, reading: _Reading) -> list[tuple[_Value, ValueType, str]]:
         found: list[tuple[_Value, ValueType, str]] = []
         words = [extra.word for extra in reading.extras]
-        for argument in reading.interface.arguments or ():
+        arguments = reading.interface.arguments or ()
+        if all(argument.most is not None for argument in arguments):
+            most = sum(argument.most or 0 for argument in arguments)
+            if len(words) > most:
+                return []  # which of them is the one too many cannot be told
+        for argument in arguments:
             if argument.most is None or argument.most != argument.least:
                 break
             described = f"the argument '{argument.name}' of {self.script} (line {argument.line})"
@@ -675,6 +716,13 @@ def _first_missing(arguments: Iterable[Argument], count: int) -> Argument:
         if count < 0:
             return argument
     return required[-1]
+
+
+def _lack(passed: _Passed) -> str:
+    least = passed.option.least or 1
+    return (
+        "lacks its value" if least == 1 else f"takes {least} values, and gets {len(passed.values) or 'none'}"
+    )
 
 
 def _correction(text: str, kind: ValueType, written: str) -> str:

@@ -57,7 +57,11 @@ def block(text: str) -> str:
         ("'echo {epochs'", "unbalanced-brace", (4, 20, None), "{{"),
         ("'echo ${epochs}'", "placeholder-after-dollar", (4, 21, 29), "$"),
         ("'cat <<{epochs}'", "placeholder-as-delimiter", (4, 21, 29), None),
+        ("'echo {a} {b} {epochs} {a}'", "undeclared-placeholder", (4, 20, 23), "declare them"),
         ("'true'", "unused-parameter", (3, 18, None), None),
+        ("'echo {{epochs}}'", "unused-parameter", (4, 20, 30), "write {epochs}"),
+        ("'echo $epochs # <epochs>'", "unused-parameter", (4, 20, 27), "write {epochs}"),
+        ("'echo # $epochs'", "unused-parameter", (3, 18, None), None),
         ("''", "empty-command", (4, 14, None), None),
         ("'echo {epochs} \\'", "trailing-backslash", (4, 29, None), "no next line"),
         ("'echo \\ --x {epochs}'", "escaped-blank", (4, 20, None), "joined"),
@@ -70,6 +74,11 @@ def block(text: str) -> str:
         (block("|\npython x.py\n  model.lr={epochs}\n"), "option-on-its-own-line", (6, 9, 26), None),
         (block("|\npython x.py\n  lr={epochs}\n"), "option-on-its-own-line", (6, 9, 20), None),
         (block(">\npython x.py\n  {epochs}\n"), "option-on-its-own-line", (6, 9, 17), None),
+        (block("|\npython x.py\n  {epochs}\n"), "option-on-its-own-line", (6, 9, 17), None),
+        (block("|\nx /\n --a /\n {epochs}\n"), "option-on-its-own-line", (6, 8, 11), "not with '/'"),
+        ("x \u2013e {epochs}", "typographic-character", (4, 16, 17), "write - in"),
+        ("x --e \u201c{epochs}\u201d", "typographic-character", (4, 20, 21), 'write " in'),
+        ("x \u2018{epochs}", "typographic-character", (4, 16, 17), "write ' in"),
         (block(">\npython x.py\n# --fast\n--e {epochs}\n"), "commented-out-options", (6, 7, None), "before"),
         (block(">\npython x.py # fast\n{epochs}\n"), "commented-out-options", (5, 19, None), None),
         (
@@ -132,6 +141,11 @@ def test_defects_are_found_at_their_place(
         "'ssh host \"ls $(printf %q {epochs})\"'",
         "python -m bash -e {epochs}",
         "echo {epochs} \\\\",
+        block("|\nif true; then\n  {epochs}\nfi\n"),
+        block("|\ntrue &&\n  {epochs}\n"),
+        block("|\nx\n{epochs}\n"),
+        "echo \u201ca\u201d \u2013e {epochs}",
+        "x '\u201ca\u201d' \u2013 it\u2019s {epochs} # \u2013e",
     ],
 )
 def test_good_commands_have_no_problems(tmp_path: Path, command: str) -> None:
@@ -146,17 +160,28 @@ def test_good_commands_have_no_problems(tmp_path: Path, command: str) -> None:
         (">\nx \\\n--e {epochs} \\\n--f 1\n", "x --e {epochs} --f 1\n"),
         ("x \\\n--e {epochs} \\\n", "x --e {epochs}"),
         (">\nx\n  --e {epochs}\n  --f 1\n--g\n", "x --e {epochs} --f 1 --g\n"),
-        (">\nx &&\ny\n  --e {epochs}\n  lr=1\n", "x && y --e {epochs} lr=1\n"),
         ("|\nx\n  --e {epochs}\n  --f 1\ny\n  -z\n", "x \\\n  --e {epochs} \\\n  --f 1\ny \\\n  -z\n"),
         ("|\nx \\\n  --e {epochs}  \n  --f 1\n", "x \\\n  --e {epochs} \\\n  --f 1\n"),
         ("|\nx \\ \n  --e {epochs}\n", "x \\\n  --e {epochs}\n"),
+        ("|\nx\n  {epochs}\n  --f\n", "x \\\n  {epochs} \\\n  --f\n"),
+        ("|\nx /\n  --e {epochs} / \n  --f 1\n", "x \\\n  --e {epochs} \\\n  --f 1\n"),
+        ("|\nx ^\n  --e {epochs}\n", "x \\\n  --e {epochs}\n"),
+        ("x \u2013e {epochs} \u2013\u2013f \u2014g -\u2013h \u2013ij", "x -e {epochs} --f --g --h --ij"),
+        ("x --a=\u201c{epochs}\u201d \u201eb c\u201c", 'x --a={epochs} "b c"'),
+        ('"x \u201ca b\u201d \u2018c d\u2019 {epochs}"', "x \"a b\" 'c d' {epochs}"),
+        ("'x \u2018a b\u2019 {epochs}'", "x 'a b' {epochs}"),
         # A person has to decide: what follows would be joined too, or the lines are not joined for another reason.
         (">\nx\n  --e {epochs}\ny\n", None),
         (">\nx \\\n  --e {epochs}\n  --f 1\n", None),
         (">\nx\n\n--e {epochs}\n", None),
+        (">\nx &&\ny\n  --e {epochs}\n  lr=1\n", None),
         ("|\nx\n\n--e {epochs}\n", None),
         ("|\nx;\n  --e {epochs}\n", None),
         ("|\nx # why\n  --e {epochs}\n", None),
+        ("|\nls /\n  --e {epochs}\n", None),
+        ("|\nx /\n  --e {epochs}\n  --f\n", None),
+        ("x \u201ca {epochs}", None),
+        ("\u201cx y\u201d {epochs}", None),
     ],
 )
 def test_what_has_one_meaning_can_be_mended(tmp_path: Path, before: str, after: str | None) -> None:
@@ -177,3 +202,34 @@ def test_lines_that_are_not_joined_are_one_problem_for_each_command(tmp_path: Pa
 )
 def test_a_placeholder_at_fault_still_counts_as_a_use(tmp_path: Path, command: str, name: str) -> None:
     assert [problem.name for problem in check(tmp_path, command)] == [name]
+
+
+@pytest.mark.parametrize(
+    ("command", "message", "column"),
+    [
+        ("'true'", "the command uses none of its 3 parameters", 18),
+        ("'true {a}'", "the command does not use the parameter 'b'", 28),
+        ("'true $a %(b)s'", "the command holds '$a' and '%(b)s', not the placeholders '{a}' and '{b}'", 20),
+    ],
+)
+def test_unused_parameters_are_summed_up(tmp_path: Path, command: str, message: str, column: int) -> None:
+    parameters = "{a: float, b: float, c: float}"
+    first = check(tmp_path, command.replace("%(b)s", '"%(b)s"'), parameters)[0]
+    assert first.message == message
+    assert first.location is not None
+    assert first.location.column in (column, 29)
+
+
+@pytest.mark.parametrize(
+    ("command", "names"),
+    [
+        ("''", ["empty-command"]),
+        ("'echo'", []),
+        ("'echo {a.b}'", ["placeholder-attribute"]),
+        ("'echo {ab}'", ["undeclared-placeholder"]),
+    ],
+)
+def test_a_parameter_that_no_placeholder_can_name_is_not_unused_as_well(
+    tmp_path: Path, command: str, names: list[str]
+) -> None:
+    assert [problem.name for problem in check(tmp_path, command, "{a.b: float}")] == names

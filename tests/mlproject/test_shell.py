@@ -487,3 +487,39 @@ def test_bash_can_read_what_the_reader_is_sure_of() -> None:
         asked = subprocess.run(["bash", "-n", "-c", "--", text], capture_output=True, check=False)
         refused += [(text, asked.stderr)] if asked.returncode else []
     assert refused == []
+
+
+@pytest.mark.parametrize(
+    ("command", "directory"),
+    [
+        ("x", ""),
+        ("cd a && x", "a"),
+        ("cd a\ncd b/c; x", "a/b/c"),
+        ("cd a; cd /b; x", "/b"),
+        ("cd 'a b' && x", "a b"),
+        ("true && cd a && x", "a"),
+        ("cd; x", None),
+        ("cd - && x", None),
+        ("cd ~/a && x", None),
+        ("cd {p} && x", None),
+        ("cd $A && x", None),
+        ("cd a* && x", None),
+        ("cd -P a && x", None),
+        ("cd a & x", None),
+        ("cd a | x", None),
+        ("true | cd a && x", None),
+        ("true |& cd a; x", None),
+        ("cd a || true; x", None),
+        ("true || cd a; x", None),
+        ("if cd a; then x; fi", None),
+        ("pushd a; x", None),
+        ("cd a; exit; x", None),
+        ("cd $A; cd b; x", None),
+        ("(cd a); x", None),
+    ],
+)
+def test_the_directory_that_cd_leads_to_is_followed(command: str, directory: str | None) -> None:
+    last = read_shell(parse_template(command)).commands[-1]
+    assert last.words[0].text == "x"
+    assert last.directory == directory
+    assert last.certain == (directory == "")

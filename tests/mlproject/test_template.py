@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dioptra_cli.mlproject.template import Literal, Placeholder, parse_template, undeclared_placeholders
+from dioptra_cli.mlproject.template import (
+    Literal,
+    Placeholder,
+    all_faults,
+    parse_template,
+    undeclared_placeholders,
+    unfilled,
+)
 
 
 def test_pieces_stand_in_order_with_their_offsets() -> None:
@@ -96,6 +103,52 @@ def test_a_shell_variable_in_single_braces_is_told_from_a_placeholder() -> None:
     (fault,) = undeclared_placeholders(parse_template("x ${HOME}"), ["epochs"])
     assert (fault.offset, fault.name) == (3, "shell-variable-in-braces")
     assert "${{HOME}}" in (fault.hint or "")
+
+
+def test_undeclared_placeholders_of_which_no_more_is_known_are_one_fault() -> None:
+    template = parse_template("{lrr} {foo} {lrr} {bar} {foo} ${HOME}")
+    typo, shell_variable, others = undeclared_placeholders(template, ["lr"])
+    assert (typo.offset, typo.hint) == (0, "did you mean 'lr'?")
+    assert (shell_variable.offset, others.offset) == (31, 6)
+    assert others.message == "no parameter is named 'foo' or 'bar'"
+    many = parse_template("".join(f"{{p{number}}}" for number in range(9)))
+    (fault,) = undeclared_placeholders(many, [])
+    assert fault.message == "no parameter is named 'p0', 'p1', 'p2', 'p3', 'p4' or 4 more"
+
+
+@pytest.mark.parametrize(
+    ("text", "declared", "hint"),
+    [
+        ("{lr.real}", ["lr"], "write {lr}"),
+        ("{learning.rate}", ["learning_rate"], "did you mean 'learning_rate'?"),
+        ("{learning.rate}", ["learning.rate"], "rename the parameter, to 'learning_rate' for example"),
+        ("{lrr:.2f}", ["lr"], "did you mean 'lr'?"),
+        ("{lr!}", [], "declare 'lr' and write {lr}, or double the braces"),
+        ("{'k': 1}", [], "double them: {{'k': 1}}"),
+        ("{}", ["lr"], "name a parameter"),
+    ],
+)
+def test_hints_about_fields_go_by_the_parameters(text: str, declared: list[str], hint: str) -> None:
+    (fault,) = all_faults(parse_template(text), declared)
+    assert hint in (fault.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("command", "found"),
+    [
+        (
+            "{{x}} ${{ x }} $x <x> [x] %(x)s %x% --x x",
+            ["{{x}}", "${{ x }}", "$x", "<x>", "[x]", "%(x)s", "%x%", "x"],
+        ),
+        ("{x} \\$x a[x] --y x --x=1 $$x x", []),
+        ("x=1; echo $x", []),
+        ("for x in 1 2; do echo $x; done", []),
+    ],
+)
+def test_other_notations_than_placeholders_are_found(command: str, found: list[str]) -> None:
+    forms = unfilled(command)
+    assert [form.text for form in forms] == found
+    assert all(form.name == "x" and command.startswith(form.text, form.start) for form in forms)
 
 
 def test_declared_placeholders_are_fine() -> None:

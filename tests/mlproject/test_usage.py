@@ -91,3 +91,23 @@ def test_words_know_their_place_and_their_parameters() -> None:
 def test_the_code_that_a_command_passes_on(command: str, expected: str) -> None:
     (simple,) = read_shell(parse_template(command)).commands
     assert [word.text for _, word in code_words(simple)] == ([expected] if expected else [])
+
+
+def test_a_call_with_typographic_dashes_or_quotes_is_not_certain() -> None:
+    for command in (
+        "python t.py \u2013\u2013lr 1",
+        "python t.py --n \u201ca b\u201d",
+        "python t.py --n=\u2018a\u2019",
+    ):
+        assert [call.certain for call in calls(command)] == [False]
+    assert [call.certain for call in calls("python t.py --n caf\u00e9\u2013bar")] == [True]
+
+
+def test_a_call_knows_its_directory_and_whether_it_needs_no_interpreter() -> None:
+    first, second, third, fourth = calls(
+        "./a.py; cd src && python b.py; cd ../c; time d/e.sh; cd $X; python f.py"
+    )
+    assert (first.directory, first.direct, first.certain) == ("", True, True)
+    assert (second.directory, second.direct, second.certain) == ("src", False, False)
+    assert (third.directory, third.direct) == ("src/../c", True)
+    assert fourth.directory is None

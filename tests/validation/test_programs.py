@@ -42,6 +42,10 @@ def project(tmp_path: Path) -> Path:
         "main.py",
         ".venv/lib/ignored.py",
         "lib/py/seen.py",
+        "package/__init__.py",
+        "package/module.py",
+        "package/sub/__init__.py",
+        "package2/__main__.py",
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
@@ -61,7 +65,20 @@ def project(tmp_path: Path) -> Path:
         ("python ignored.py", 14, "a script's path starts"),
         ("python seen.py", 14, "a script's path starts"),
         ("python {{x}}.py", 14, None),
-        ("python /no/such/script.py", 14, None),
+        ("python /no/such/script.py", 14, "a path below the project's directory"),
+        ("python /app/train.py", 14, "did you mean 'src/train.py'?"),
+        ("python -m src.trian", 17, "did you mean 'src.train'?"),
+        ("python -m package.other", 17, "there is no 'other.py' in 'package'"),
+        ("python -m package.sub", 17, "name a module in it"),
+        ("python -m src/train", 17, "write 'src.train'"),
+        ("python -m src.train.py", 17, "write 'src.train'"),
+        ("python src {x}", 14, "did you mean 'src/train.py'?"),
+        ("./run.sh {x}", 7, "write 'bash ./run.sh'"),
+        ("time src/train.py", 12, "write 'python src/train.py'"),
+        ("cd scr && python train.py && python x.py", 10, "did you mean 'src'?"),
+        ("cd src && python trian.py", 24, "did you mean 'train.py'?"),
+        ("cd src; cd ..; python main.py\npython train.py", 14, "did you mean 'src/train.py'?"),
+        ("cd /no/such; python x.py", 10, "a path below"),
         ("export A=1; pip install -r r.txt && python main.py && python x.py {x}", 68, None),
         ("python src/train.py | python x.py", 36, None),
         ("python x.py; python x.py", 14, None),
@@ -70,7 +87,7 @@ def project(tmp_path: Path) -> Path:
 def test_a_missing_script_is_reported(project: Path, command: str, column: int, hint: str | None) -> None:
     (problem,) = check(project, command)
     assert problem.name == "missing-script"
-    assert place(problem) == (5, column)
+    assert place(problem) == (6 if "\n" in command else 5, column)
     if hint is not None:
         assert (problem.hint or "").startswith(hint)
 
@@ -85,9 +102,24 @@ def test_a_missing_script_is_reported(project: Path, command: str, column: int, 
         "python $SRC/x.py",
         "python src/*.py",
         "python src\\x.py",
-        "python src",
+        "python package2",
         "x.py",
-        "cd src && python x.py",
+        "cd src && python train.py",
+        "cd src || exit 1; python x.py",
+        "cd scr && true || python x.py",
+        "cd $DIR && python x.py",
+        "true | cd src && python x.py",
+        "cd src & python main.py",
+        "(cd src; python x.py)",
+        "mkdir out && cd out && ls",
+        "python main.py && cd out && ls",
+        "python -m src.run.this",
+        "python -m src.other",
+        "python -m package.module",
+        "chmod +x run.sh && ./run.sh",
+        "test -f x.py && python x.py || true",
+        "python main.py --out x.py && python x.py",
+        "python -m jupyter nbconvert --to script x.ipynb && python x.py",
         "if {x}; then python x.py; fi",
         "git clone u && python u/x.py",
         "wget u/x.py; python x.py",
@@ -106,6 +138,7 @@ def test_a_file_of_the_image_is_not_reported(project: Path) -> None:
     command = "python /opt/x.py"
     assert len(check(project, command)) == 1
     assert check(project, command, "docker_env:\n  image: i\n") == []
+    assert check(project, "cd /opt/app && python x.py", "docker_env:\n  image: i\n") == []
 
 
 @pytest.mark.parametrize(
@@ -123,6 +156,9 @@ def test_a_file_of_the_image_is_not_reported(project: Path) -> None:
         ("for i in 1 2\ndo\n  echo {x}", (6, 7), "this 'do' lacks its 'done'"),
         ("if true; then fi", (5, 21), "did not expect 'fi' here"),
         ("echo $(date", (5, 13), "a '(' is not closed"),
+        ("echo %(x)s", (5, 12), "'%(x)s', not the placeholder '{x}'"),
+        ("echo <x>", (5, 12), "'<x>', not the placeholder '{x}'"),
+        ("echo " + "$(" * 3000, (5, 7), "nested too deeply"),
     ],
 )
 def test_what_bash_cannot_read_is_reported(

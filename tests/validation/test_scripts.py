@@ -93,6 +93,10 @@ def in_argparse(statements: str, parse: str = "p.parse_args()", settings: str = 
     return f"import argparse, sys\np = argparse.ArgumentParser({settings})\n{statements}\nargs = {parse}\n"
 
 
+def in_subparsers(statements: str, made: str = "p.add_subparsers()") -> str:
+    return in_argparse(f"s = {made}\n{statements}")
+
+
 def click_interface(command: click.Command) -> tuple[Any, ...]:
     context = click.Context(command)
     options, arguments = [], []
@@ -284,6 +288,21 @@ except SystemExit:
         in_argparse("", settings="conflict_handler='resolve'"),
         in_argparse("p.add_argument('x', nargs=argparse.REMAINDER)"),
         in_argparse("p.add_subparsers().add_parser('a')"),
+        in_subparsers("add(s)"),
+        in_subparsers("for n in names:\n    s.add_parser(n)"),
+        in_subparsers("s.add_parser(input())"),
+        in_subparsers("s.add_parser('a', parents=[p])"),
+        in_subparsers("s.add_parser('a', aliases=other)"),
+        in_subparsers("s.add_parser('a')\ns.add_parser('b', aliases=['a'])"),
+        in_subparsers("s.choices['a'] = make()"),
+        in_subparsers("s.add_parser('a').parse_args()"),
+        in_subparsers("a = s.add_parser('a')\nparsers = {'a': a}\np.add_argument('x')"),
+        in_subparsers("if x:\n    a = s.add_parser('a')\nelse:\n    a = s.add_parser('b')"),
+        in_subparsers("", "p.add_subparsers(parser_class=Special)"),
+        in_subparsers("", "p.add_subparsers(action=Special)"),
+        in_subparsers("", "p.add_subparsers() if x else None"),
+        in_argparse("if x:\n    s = p.add_subparsers()\n    s.add_parser('a')"),
+        in_argparse("add(p)\ns = p.add_subparsers()\ns.add_parser('a')"),
         in_argparse("class Special(argparse.ArgumentParser):\n    pass\nq = Special()"),
         "import argparse\ndef f():\n    p = argparse.ArgumentParser()\n    p.parse_args()\n",
         """\
@@ -411,6 +430,72 @@ def test_subcommands() -> None:
     assert not interface.interspersed
     assert set(interface.subcommands) == {"train-model", "train-model-cmd", "test", "show"}
     assert ["--y"] in [[*o.names] for o in interface.subcommands["train-model"].options]
+
+
+SUBPARSERS = [
+    "s.add_parser('a')",
+    "a = s.add_parser('a', help='a', aliases=['A', 'aa'])\na.add_argument('--x', required=True, type=int)",
+    "a = s.add_parser('a')\na.set_defaults(f=print)\nb = s.add_parser('b')\na.add_argument('--y')",
+    "a = s.add_parser('a')\na.add_argument('--x')\na = s.add_parser('b'); a.add_argument('y')",
+    """\
+g = s.add_parser('a').add_argument_group()
+g.add_argument('--x')
+g = s.add_parser('b').add_argument_group()
+g.add_argument('--y')""",
+    "a = s.add_parser('a', add_help=False)\nt = a.add_subparsers()\nu = t.add_parser('u')\nu.add_argument('--x')",
+    "s.add_parser('a').add_argument('x', nargs='*')",
+]
+
+
+def subcommands_of(parser: argparse.ArgumentParser) -> dict[str, Any]:
+    """Return what every subcommand takes, by the names that lead to it."""
+    found: dict[str, Any] = {}
+    for action in list(parser._actions):
+        if isinstance(action, argparse._SubParsersAction):
+            parser._actions.remove(action)
+            for name, inner in action.choices.items():
+                below = subcommands_of(inner)
+                found[name] = argparse_interface(inner)
+                found |= {f"{name} {more}": interface for more, interface in below.items()}
+    return found
+
+
+def described_subcommands(interface: Interface) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, inner in (interface.subcommands or {}).items():
+        options = [
+            ({*o.names}, o.least, o.most, o.required, o.type.kind, o.type.choices) for o in inner.options
+        ]
+        arguments = [(a.name, a.least, a.most, a.type.kind) for a in inner.arguments or ()]
+        assert inner.complete
+        found[name] = sorted(options, key=lambda o: sorted(o[0])), arguments
+        found |= {f"{name} {more}": interface for more, interface in described_subcommands(inner).items()}
+    return found
+
+
+@pytest.mark.parametrize("statements", SUBPARSERS)
+def test_subparsers_are_read_as_argparse_makes_them(statements: str) -> None:
+    script = in_subparsers(statements, "p.add_subparsers(dest='what', title='t', required=True)")
+    namespace: dict[str, Any] = {}
+    exec(script.replace("args = p.parse_args()", ""), namespace)
+    interface = read(script)
+    assert interface.subcommand_required
+    assert described_subcommands(interface) == subcommands_of(namespace["p"])
+
+
+def test_subparsers_that_may_take_more_are_not_complete() -> None:
+    interface = read(in_subparsers("a = s.add_parser('a')\nadd_options(a)\nb = s.add_parser('b')"))
+    assert interface.subcommands is not None
+    assert [inner.complete for inner in interface.subcommands.values()] == [False, True]
+    interface = read(in_argparse("s = p.add_subparsers()\ns.add_parser('a')", parse="p.parse_known_args()"))
+    assert interface.subcommands is not None
+    assert not interface.subcommands["a"].complete
+
+
+def test_arguments_are_in_the_order_in_which_they_are_added() -> None:
+    script = "import argparse\nif __name__ == '__main__':\n    p = argparse.ArgumentParser()\n"
+    script += "".join(f"    p.add_argument('{name}')\n" for name in "abc") + "    p.parse_args()\n"
+    assert [argument.name for argument in read(script).arguments or ()] == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize(

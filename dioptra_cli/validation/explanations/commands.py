@@ -223,9 +223,10 @@ EXPLANATIONS: dict[str, Explanation] = {
         "bash -c 'echo \"$1\"' _ {x}",
     ),
     "missing-script": _explain(
-        "The command runs a file that does not exist. Commands run in the directory of the MLproject file, and "
-        "paths start there. Nothing is said where an earlier command could make the file, or where the path "
-        "depends on values.",
+        "The command runs a file that does not exist, or that cannot be run as the command says: a directory "
+        "without a `__main__.py`, a module that is not there, a file that is not executable. Commands run in the "
+        "directory of the MLproject file, and paths start there, or where a `cd` before them leads. Nothing is said "
+        "where an earlier command could make the file, or where the path depends on values.",
         "python src/train.py",
         "python train.py",
         "",
@@ -233,9 +234,9 @@ EXPLANATIONS: dict[str, Explanation] = {
     ),
     "typographic-character": _explain(
         'Text processors and web pages make long dashes and curly quotes of `--` and `"`. For the shell, and for the '
-        "program that it starts, these are letters like any other: `–rate` is no option, and `“a b”` two words. "
+        "program that it starts, these are letters like any other: `\u2013rate` is no option, and `“a b”` two words. "
         "`echo` and the like may print them.",
-        "cat –n {x}",
+        "cat \u2013n {x}",
         "cat -n {x}",
     ),
 }

@@ -21,6 +21,39 @@ if __name__ == "__main__":
     train()
 """
 
+_SUBCOMMANDS = """\
+import click
+
+
+@click.group()
+def main():
+    pass
+
+
+@main.command()
+@click.option("--epochs", type=int, default=10)
+def train(epochs):
+    print(epochs)
+
+
+@main.command()
+def evaluate():
+    print("evaluated")
+
+
+if __name__ == "__main__":
+    main()
+"""
+
+_BOOL = """\
+import argparse
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--order", choices=["size", "date"])
+parser.add_argument("--shuffle", type=bool, default=False)
+print(parser.parse_args())
+"""
+
 _ARGUMENTS = """\
 import argparse
 
@@ -101,7 +134,7 @@ EXPLANATIONS: dict[str, Explanation] = {
     "unexpected-argument": Explanation(
         why=(
             "The command passes more arguments than the script declares, and the script refuses the rest. Mostly the "
-            "name of an option is missing before a value, or a value with a blank was not quoted."
+            "name of an option is missing before a value, or a value with a space was not quoted."
         ),
         bad=_project("data_dir: {type: uri, default: data}", "--epochs 5 {data_dir} 32"),
         good=_project("data_dir: {type: uri, default: data}", "--epochs 5 {data_dir}"),
@@ -125,5 +158,46 @@ EXPLANATIONS: dict[str, Explanation] = {
         bad=_project("data_dir: {type: uri, default: data}", "--data-dir {data_dir} --data-dir other"),
         good=_project("data_dir: {type: uri, default: data}", "--data-dir {data_dir}"),
         files={"train.py": _OPTIONS},
+    ),
+    "refused-value": Explanation(
+        why=(
+            "A value that stands in the command itself is nothing that the script's option takes: no number, a "
+            "number out of range, or none of the option's choices. Every run fails in the script.\n\n"
+            "Whole numbers are written without a point or an exponent: `1e3` is a `float` for Python."
+        ),
+        bad=_project("data: {type: uri, default: data}", "--data-dir {data} --epochs 1e3"),
+        good=_project("data: {type: uri, default: data}", "--data-dir {data} --epochs 1000"),
+        files={"train.py": _OPTIONS},
+    ),
+    "missing-value": Explanation(
+        why=(
+            "The option takes a value, and nothing follows it that could be one: the command ends, or argparse finds "
+            "another option there. click takes even an option for the value, so that is not told of its scripts."
+        ),
+        bad=_project("data: {type: uri, default: data}", "--data-dir {data} --epochs"),
+        good=_project("data: {type: uri, default: data}", "--data-dir {data} --epochs 10"),
+        files={"train.py": _OPTIONS},
+    ),
+    "unknown-subcommand": Explanation(
+        why=(
+            "The script is a click group, or has subparsers of argparse, and the first argument names the subcommand "
+            "that runs. The command names one that the script does not have."
+        ),
+        bad=_project('epochs: {type: string, default: "5"}', "trian --epochs {epochs}"),
+        good=_project('epochs: {type: string, default: "5"}', "train --epochs {epochs}"),
+        files={"train.py": _SUBCOMMANDS},
+    ),
+    "bool-of-text": Explanation(
+        why=(
+            "With `type=bool`, argparse calls `bool()` on the text that it gets, and every text is true except for "
+            "the empty one: `--shuffle False` turns shuffling on. The script runs, with another setting than the run "
+            "records.\n\n"
+            'Declare a flag in the script (`action="store_true"` or `argparse.BooleanOptionalAction`) or compare the '
+            'text there: `type=lambda text: text.lower() == "true"`. click\'s `type=bool` reads the text as it is '
+            "meant."
+        ),
+        bad=_project("order: {type: string, default: size}", "--order {order} --shuffle False"),
+        good=_project("order: {type: string, default: size}", "--order {order}"),
+        files={"train.py": _BOOL},
     ),
 }

@@ -66,7 +66,6 @@ class ArgparseReader:
         self.module = module
         self.declared = _Declared([], True)
         """The parser that is being followed."""
-        self.within_subcommand = False
         self.has_subcommands = any(getattr(node, "attr", "") == "add_subparsers" for node in module.nodes)
         self.makers: set[ast.FunctionDef] = set()
         self.shared: set[tuple[Scope, str]] = set()
@@ -286,8 +285,6 @@ class ArgparseReader:
         if not isinstance(call, ast.Call) or call.func is not attribute:
             self._unknown()
         elif attribute.attr in _PARSE:
-            if self.within_subcommand:
-                raise Unclear
             return int(call in self.parses)
         elif attribute.attr == "add_argument":
             self._add_argument(call, group)
@@ -348,11 +345,12 @@ class ArgparseReader:
         subcommands = self.declared.subcommands
         if len(call.args) != 1 or not all(isinstance(name, str) for name in names) or subcommands is None:
             raise Unclear
-        outside, within = self.declared, self.within_subcommand
-        self.declared, self.within_subcommand = self._new(call, {"aliases", "help"}), True
-        self._container(call, None)
+        outside = self.declared
+        self.declared = self._new(call, {"aliases", "help"})
+        if self._container(call, None):
+            raise Unclear  # it parses something itself
         interface = self._interface()
-        self.declared, self.within_subcommand = outside, within
+        self.declared = outside
         if not subcommands.keys().isdisjoint(names):
             raise Unclear
         subcommands.update(dict.fromkeys(names, interface))

@@ -25,7 +25,7 @@ _UNKNOWN = object()
 
 
 def own(*roots: ast.AST) -> Iterator[ast.AST]:
-    """Walk below `roots` without entering the bodies of functions and classes, whose names are their own."""
+    """Walk below `roots` in order, not entering the bodies of functions and classes, whose names are their own."""
     stack = list(reversed(roots))
     while stack:
         node = stack.pop()
@@ -39,7 +39,7 @@ def own(*roots: ast.AST) -> Iterator[ast.AST]:
             inside = [*node.args.defaults, *filter(None, node.args.kw_defaults)]
         else:
             inside = ast.iter_child_nodes(node)
-        stack.extend(inside)
+        stack.extend(reversed([*inside]))
 
 
 def body(scope: Scope) -> list[ast.AST]:
