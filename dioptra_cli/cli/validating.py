@@ -128,7 +128,7 @@ def _checked(checker: Checker, inputs: Sequence[tuple[str, bytes | None]]) -> It
     """Check the files; many of them on all processors."""
     if len(inputs) < _MANY:
         return (checker.check(path, data) for path, data in inputs)
-    from dioptra_cli.execution.process.parallel import ordered_map
+    from dioptra_cli.execution.parallel import ordered_map
 
     return ordered_map(lambda item: checker.check(*item), inputs)
 

@@ -74,7 +74,7 @@ CHECKS = (
     Check("DIO210", "unknown-key", _W, "a key that means nothing"),
     Check("DIO211", "nested-entry-point", _W, "an entry point inside of another one"),
     Check("DIO212", "misplaced-command", _E, "a command, or parameters, directly under 'entry_points'"),
-    Check("DIO213", "description-not-text", _W, "a description that is no text"),
+    Check("DIO213", "description-not-text", _W, "a description or a name that is not text"),
     Check("DIO214", "choices-not-a-list", _W, "'choices' that is no list of values"),
     Check("DIO215", "lost-key", _W, "a key that is lost to a missing space or colon"),
     Check("DIO220", "several-environments", _E, "more than one environment"),

@@ -55,9 +55,10 @@ class ProjectReader(MappingReader):
     def content(self) -> bytes:
         """Return the content of the file, which must be a file: reading a pipe or a device may never end."""
         with open(self.source.path, "rb", opener=_open_at_once) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
                 self.reject("unreadable-file", "it is no regular file", Location(self.source.path))
-            content = file.read(_LARGEST_FILE + 1)
+            content = file.read(min(status.st_size, _LARGEST_FILE) + 1)
         if len(content) > _LARGEST_FILE:
             self.reject(
                 "unreadable-file",
@@ -123,6 +124,14 @@ class ProjectReader(MappingReader):
                 "add 'entry_points:' with a name and a command for each",
             )
         self.description(top)
+        if "name" in top and not isinstance(top["name"][1], yaml.ScalarNode):
+            key, node = top["name"]
+            self.note(
+                "description-not-text",
+                f"the project's name must be text, not {kind_of(node)}",
+                self.source.at(key),
+                "write it in quotes",
+            )
         title = self.text_of(top["name"][1]) if "name" in top else None
         return Project(
             self.directory,

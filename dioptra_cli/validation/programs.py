@@ -97,9 +97,15 @@ def _missing_scripts(
 def _at(entry_point: EntryPoint, word: Word, finding: _Finding) -> Problem:
     """Return the problem of a word of the command."""
     location = entry_point.locate(word.start)
-    last = entry_point.locate(word.end - 1)
-    if last.column is not None and last.line == location.line and last.path == location.path:
-        location = location._replace(end=max(last.column, location.column or 1) + 1)
+    written, column = (entry_point.command or "")[word.start : word.end], location.column
+    if column is None or " " in written:
+        pass  # it may go on in the next line
+    elif not entry_point.style.strip("|>"):
+        location = location._replace(end=column + len(written))
+    else:  # YAML's escapes may stand in it, even the end of a line
+        last = entry_point.locate(word.end - 1)
+        if last.column is not None and last.line == location.line:
+            location = location._replace(end=max(last.column, column) + 1)
     return Problem("missing-script", finding.message, location, level_of("missing-script"), finding.hint)
 
 
@@ -244,6 +250,9 @@ def _near_scripts(directory: str, path: str, start: str) -> str | None:
         start: The directory in which it was looked for, from the project's on.
     """
     files = _files(directory)
+    extension = os.path.splitext(path)[1]
+    if extension and extension not in files.extensions:
+        return None
     path = os.path.normpath(path)
     parent, name = os.path.split(path)
     found = files.by_name.get(name)
@@ -267,16 +276,18 @@ class _Files(NamedTuple):
     Attributes:
         by_name: Their paths from the project's directory on, by their base names.
         by_directory: Their base names by directory and extension.
+        extensions: All extensions that there are.
     """
 
     by_name: dict[str, list[str]]
     by_directory: dict[tuple[str, str], list[str]]
+    extensions: set[str]
 
 
 @lru_cache(maxsize=1)
 def _files(directory: str) -> _Files:
     """Return the files of a project, without hidden and installed ones; not too many."""
-    found = _Files({}, {})
+    found = _Files({}, {}, set())
     passed = 0
     for root, directories, names in os.walk(directory):
         directories[:] = sorted(
@@ -289,11 +300,12 @@ def _files(directory: str) -> _Files:
         passed += len(names) + len(directories)
         if passed > _MOST_ENTRIES:
             break
-        below = os.path.relpath(root, directory)
-        below = "" if below == "." else below
+        below = "" if root == directory else os.path.relpath(root, directory)
         for name in names:
+            extension = os.path.splitext(name)[1]
+            found.extensions.add(extension)
             found.by_name.setdefault(name, []).append(os.path.join(below, name))
-            found.by_directory.setdefault((below, os.path.splitext(name)[1]), []).append(name)
+            found.by_directory.setdefault((below, extension), []).append(name)
     return found
 
 

@@ -76,6 +76,7 @@ def schema() -> _Schema:
         "type": "object",
         "properties": {
             "name": {
+                "type": _SCALAR,
                 "description": "The name of the project; that of its directory by default.",
                 "examples": ["My Project"],
             },

@@ -133,7 +133,7 @@ def test_all_problems_are_reported_at_once(dioptra: Any, project: Any) -> None:
 
 
 INVALID = {
-    "yaml": ("entry_points: {", "invalid YAML"),
+    "yaml": ("entry_points: {", "is not closed"),
     "structure": ("entry_points:\n  - main\n", "must be a mapping, not a list"),
     "no command": ("entry_points:\n  main: {comand: x}\n", "has no command"),
     "placeholder": ("entry_points:\n  main: {command: 'echo {x}'}\n", "no parameter is named 'x'"),

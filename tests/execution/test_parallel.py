@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from dioptra_cli.execution.process import parallel
+from dioptra_cli.execution import parallel
 
 
 @pytest.fixture(autouse=True)
