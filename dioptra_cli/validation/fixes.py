@@ -20,6 +20,7 @@ _ROUNDS = 20
 """A repair may bring further slips to light, above all one that makes a file readable; this many times."""
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def difference(path: str, before: bytes, after: bytes) -> str:
     """Return a unified diff of two contents of a file."""
     import difflib  # only where a difference is shown
 
-    old, new = (content.decode("utf-8-sig").splitlines(keepends=True) for content in (before, after))
+    old, new = (_LINE.findall(content.decode("utf-8-sig")) for content in (before, after))
     below = os.path.relpath(path)
     shown = printable(path.lstrip("/") if below.startswith("..") else below)
     lines = difflib.unified_diff(old, new, f"a/{shown}", f"b/{shown}")

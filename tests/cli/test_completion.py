@@ -286,7 +286,17 @@ def test_fish_shows_descriptions(directory: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "", "- a", "\0", "entry_points: {a: " * 500, "x" * 300_000, "a: !!x y"]
+    "text",
+    ["{", "", "- a", "\0", "entry_points: {a: " * 500, "x" * 300_000, "a: !!x y"],
+    ids=[
+        "brace",
+        "empty",
+        "list",
+        "NUL",
+        "deep",
+        "long",
+        "tag",
+    ],  # a long name is too long for the environment
 )
 def test_a_broken_project_completes_nothing(dioptra: Any, project: Any, text: str) -> None:
     for words in (["-e", ""], ["-P", ""]):
