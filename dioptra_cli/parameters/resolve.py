@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import NamedTuple
 
 from dioptra_cli.errors import Level, Location, Problem, did_you_mean
 from dioptra_cli.mlproject.catalogue import level_of
@@ -29,8 +30,7 @@ class Origin(str, Enum):
     DEFAULT = "default"
 
 
-@dataclass(frozen=True)
-class Given:
+class Given(NamedTuple):
     """A value that the caller gave.
 
     Attributes:

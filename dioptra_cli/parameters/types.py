@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dioptra_cli.errors import did_you_mean
 from dioptra_cli.parameters.uris import REMOTE_SCHEMES, UnreadableUri, local_path, scheme_of
@@ -34,8 +34,7 @@ class Mismatch(Exception):
         self.hint = hint
 
 
-@dataclass(frozen=True)
-class Coerced:
+class Coerced(NamedTuple):
     """What a type made of a value.
 
     Attributes:

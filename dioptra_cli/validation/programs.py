@@ -288,24 +288,29 @@ class _Files(NamedTuple):
 def _files(directory: str) -> _Files:
     """Return the files of a project, without hidden and installed ones; not too many."""
     found = _Files({}, {}, set())
-    passed = 0
-    for root, directories, names in os.walk(directory):
-        directories[:] = sorted(
-            name
-            for name in directories
-            if not name.startswith(".")
-            and name not in _SKIPPED_DIRECTORIES
-            and not os.path.exists(os.path.join(root, name, "pyvenv.cfg"))
-        )
-        passed += len(names) + len(directories)
-        if passed > _MOST_ENTRIES:
-            break
-        below = "" if root == directory else os.path.relpath(root, directory)
-        for name in names:
+    passed, waiting = 0, [""]
+    while waiting and passed <= _MOST_ENTRIES:
+        below = waiting.pop()
+        try:
+            with os.scandir(os.path.join(directory, below)) as listed:
+                entries = sorted(listed, key=lambda entry: entry.name)
+        except OSError:
+            continue
+        if below and any(entry.name == "pyvenv.cfg" for entry in entries):
+            continue  # a virtual environment, whose scripts are not the project's
+        passed += len(entries)
+        inner = []
+        for entry in entries:
+            name = entry.name
+            if entry.is_dir(follow_symlinks=False):
+                if not name.startswith(".") and name not in _SKIPPED_DIRECTORIES:
+                    inner.append(os.path.join(below, name))
+                continue
             extension = os.path.splitext(name)[1]
             found.extensions.add(extension)
             found.by_name.setdefault(name, []).append(os.path.join(below, name))
             found.by_directory.setdefault((below, extension), []).append(name)
+        waiting += reversed(inner)
     return found
 
 
