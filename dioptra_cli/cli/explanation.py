@@ -7,11 +7,9 @@ import sys
 import click
 
 from dioptra_cli.cli import output
-from dioptra_cli.errors import Level, Problem, UsageError, did_you_mean
+from dioptra_cli.errors import Problem, UsageError
 from dioptra_cli.mlproject import catalogue
 from dioptra_cli.mlproject.catalogue import Check
-
-_COLORS = {Level.ERROR: "red", Level.WARNING: "yellow", Level.NOTE: "cyan"}
 
 
 def show(selector: str) -> None:
@@ -23,12 +21,11 @@ def show(selector: str) -> None:
     names = catalogue.matching("DIO" if selector == "all" else selector)
     chosen = [check for check in catalogue.CHECKS if check.name in names]
     if not chosen:
-        hint = did_you_mean(selector, catalogue.BY_NAME)
         raise UsageError(
             Problem(
                 "no-such-check",
                 f"there is no check '{selector}'",
-                hint=hint or "`dioptra validate --explain all` lists them",
+                hint=catalogue.hint_for(selector),
             )
         )
     if len(chosen) == 1:
@@ -44,7 +41,7 @@ def _explain(check: Check) -> None:
     from dioptra_cli.validation.explanations import explanations
 
     explanation = explanations()[check.name]
-    level = click.style(check.level.value, fg=_COLORS[check.level], bold=True)
+    level = click.style(check.level.value, fg=output.LEVEL_COLORS[check.level], bold=True)
     lines = [f"{click.style(check.code, bold=True)} {check.name} ({level}): {check.summary}", ""]
     width = min(output.terminal_width(), 100)
     for paragraph in explanation.why.strip().split("\n\n"):

@@ -26,7 +26,7 @@ _UNSAFE = re.compile(
 _NARROWEST = 20
 """Cells that a column of wrapped text should have: below that, words break and lines are many."""
 
-_COLORS = {Level.ERROR: "red", Level.WARNING: "yellow", Level.NOTE: "cyan"}
+LEVEL_COLORS = {Level.ERROR: "red", Level.WARNING: "yellow", Level.NOTE: "cyan"}
 
 
 def colored(stream: TextIO) -> bool:
@@ -58,7 +58,7 @@ def warning(text: str) -> None:
 def problems(found: Iterable[Problem], stream: TextIO) -> None:
     """Print problems as `place: level: message`, each with its hint below."""
     for problem in found:
-        level = click.style(f"{problem.level.value}:", fg=_COLORS[problem.level], bold=True)
+        level = click.style(f"{problem.level.value}:", fg=LEVEL_COLORS[problem.level], bold=True)
         where = f"{printable(str(problem.location))}: " if problem.location else ""
         # What files hold must not move the cursor; dioptra's own messages may have lines.
         message = "\n".join(map(printable, problem.message.split("\n")))
@@ -74,7 +74,7 @@ def diagnostics(found: Iterable[Problem], text: str, stream: TextIO) -> Iterator
     """
     lines = text.split("\n")
     for problem in found:
-        level = click.style(problem.level.value, fg=_COLORS[problem.level], bold=True)
+        level = click.style(problem.level.value, fg=LEVEL_COLORS[problem.level], bold=True)
         place = f"{click.style(printable(str(problem.location)), bold=True)}: " if problem.location else ""
         yield f"{place}{level} {catalogue.code_of(problem.name)} {problem.message}"
         location = problem.location
@@ -104,7 +104,7 @@ def _source_line(line: str, location: Location, level: Level, stream: TextIO) ->
         before = "".join("\t" if char == "\t" else " " * width_of(char) for char in shown[:start])
     marks = "^" * max(width_of(shown[start:end]), 1)
     yield f"{location.line:5} | {shown}"
-    yield f"      | {before}{click.style(marks, fg=_COLORS[level], bold=True)}"
+    yield f"      | {before}{click.style(marks, fg=LEVEL_COLORS[level], bold=True)}"
 
 
 def terminal_width() -> int:

@@ -19,7 +19,6 @@ from dioptra_cli.errors import Level, Problem
 from dioptra_cli.mlproject import catalogue
 from dioptra_cli.validation.validate import Checked
 
-_SARIF_LEVELS = {Level.ERROR: "error", Level.WARNING: "warning", Level.NOTE: "note"}
 _GITHUB_LEVELS = {Level.ERROR: "error", Level.WARNING: "warning", Level.NOTE: "notice"}
 
 
@@ -43,7 +42,7 @@ def sarif(files: Iterable[Checked]) -> Iterator[str]:
             "id": check.code,
             "name": check.name,
             "shortDescription": {"text": check.summary},
-            "defaultConfiguration": {"level": _SARIF_LEVELS[check.level]},
+            "defaultConfiguration": {"level": check.level.value},
         }
         for check in catalogue.CHECKS
     ]
@@ -115,7 +114,7 @@ def _json_of(problem: Problem) -> dict[str, Any]:
 def _sarif_of(problem: Problem) -> dict[str, Any]:
     result: dict[str, Any] = {
         "ruleId": catalogue.code_of(problem.name),
-        "level": _SARIF_LEVELS[problem.level],
+        "level": problem.level.value,
         "message": {"text": _sentence(problem)},
     }
     location = problem.location

@@ -181,9 +181,7 @@ def _show_differences(checker: Checker, inputs: Iterable[tuple[str, bytes | None
         elif repaired.fixed:
             totals.fixed += len(repaired.fixed)
             totals.mended += 1
-            file = _file_of(path)
-            before = data if data is not None else _content(file) or b""
-            click.echo(fixes.difference(file, before, repaired.content), nl=False)
+            click.echo(fixes.difference(_file_of(path), repaired.original, repaired.content), nl=False)
     output.note(f"--fix would mend {_amount(totals.fixed, 'problem')} in {_amount(totals.mended, 'file')}")
     return totals.exit_code(strict=False) or (ExitCode.INVALID if totals.fixed else ExitCode.OK)
 

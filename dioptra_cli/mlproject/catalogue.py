@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from dioptra_cli.errors import Level
+from dioptra_cli.errors import Level, did_you_mean
 
 _E, _W, _N = Level.ERROR, Level.WARNING, Level.NOTE
 
@@ -161,6 +161,11 @@ def code_of(name: str) -> str:
     """Return the code of a check, or the name where it is none of the catalogue."""
     check = BY_NAME.get(name)
     return check.code if check else name
+
+
+def hint_for(selector: str) -> str:
+    """Return what to do about a selector that means no check."""
+    return did_you_mean(selector, BY_NAME) or "`dioptra validate --explain all` lists them"
 
 
 def matching(selector: str) -> frozenset[str]:

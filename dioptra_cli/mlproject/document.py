@@ -21,6 +21,8 @@ Entries = Mapping[str, tuple[Any, Any]]
 
 _TEXT = "tag:yaml.org,2002:str"
 _MERGE = "tag:yaml.org,2002:merge"
+NULL = "tag:yaml.org,2002:null"
+"""The tag of a node without a value."""
 _MAPPING = "tag:yaml.org,2002:map"
 _LIST = "tag:yaml.org,2002:seq"
 _SINGLE_VALUES = frozenset(
@@ -397,6 +399,11 @@ def is_mapping(node: Any) -> bool:
     return isinstance(node, yaml.MappingNode) and node.tag == _MAPPING
 
 
+def is_empty(node: Any) -> bool:
+    """Return whether nothing is written in the place of a value; `null` and `~` are something."""
+    return bool(node.tag == NULL and not node.value)
+
+
 def kind_of(node: Any) -> str:
     """Name what a node is, in the words of a person."""
     if isinstance(node, yaml.MappingNode) and node.tag != _MAPPING:
@@ -405,7 +412,7 @@ def kind_of(node: Any) -> str:
         return "a list"
     if isinstance(node, yaml.MappingNode):
         return "a mapping"
-    if node.tag == "tag:yaml.org,2002:null":
+    if node.tag == NULL:
         return "empty"
     return f"'{node.value}'" if len(node.value) <= 40 else f"the text '{node.value[:40]}…'"
 

@@ -11,14 +11,13 @@ import yaml
 
 from dioptra_cli.errors import did_you_mean
 from dioptra_cli.mlproject import keys
-from dioptra_cli.mlproject.document import Entries, is_mapping, kind_of
+from dioptra_cli.mlproject.document import NULL, Entries, is_mapping, kind_of
 from dioptra_cli.mlproject.mappings import MappingReader
 from dioptra_cli.mlproject.model import EntryPoint, Environment
 
 ENVIRONMENTS = ("docker_env", "conda_env", "python_env")
 DOCKER_KEYS = ("image", "volumes", "environment")
 
-_NULL = "tag:yaml.org,2002:null"
 _MOST_COMPARED = 100
 """Names that a misspelled one is compared with: a hint is not worth more time."""
 _USUAL_FILES = {"python_env": "python_env.yaml", "conda_env": "conda.yaml"}
@@ -151,7 +150,7 @@ class EnvironmentReader:
         """Refuse what MLflow's loader refuses in a `databricks_spark_job`, and warn: it needs Databricks."""
         key, node = top["databricks_spark_job"]
         location = self.reader.source.at(key)
-        if node.tag == _NULL:
+        if node.tag == NULL:
             return
         complaints = []
         if not is_mapping(node):
@@ -175,4 +174,4 @@ class EnvironmentReader:
 
 
 def _is_absent(entries: Entries, key: str) -> bool:
-    return key not in entries or entries[key][1].tag == _NULL
+    return key not in entries or entries[key][1].tag == NULL

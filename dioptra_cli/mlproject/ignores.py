@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from dioptra_cli.errors import Problem, did_you_mean
+from dioptra_cli.errors import Problem
 from dioptra_cli.mlproject import catalogue
 from dioptra_cli.mlproject.positions import Source
 
@@ -109,11 +109,10 @@ def _names(comment: re.Match[str], source: Source) -> tuple[set[str], list[Probl
         meant = catalogue.matching(match[0])
         names |= meant
         if not meant:
-            near = None if match[0].upper().startswith("DIO") else did_you_mean(match[0], catalogue.BY_NAME)
             problems.append(
                 complaint(
                     f"there is no check '{match[0]}'",
-                    near or "`dioptra validate --explain all` lists them",
+                    catalogue.hint_for(match[0]),
                     call.start("checks") + match.start(),
                 )
             )

@@ -9,7 +9,7 @@ import yaml
 
 from dioptra_cli.errors import Edit
 from dioptra_cli.mlproject import keys
-from dioptra_cli.mlproject.document import DocumentReader, Entries, kind_of
+from dioptra_cli.mlproject.document import DocumentReader, Entries, is_empty, kind_of
 
 Explain = Callable[[str, Any, Any], bool | str | None]
 """Takes the text and the nodes of an unknown key and its value; returns a hint, or whether all has been said."""
@@ -46,8 +46,7 @@ class MappingReader(DocumentReader):
         what: str,
         hint: str | None,
     ) -> None:
-        empty = value.tag == "tag:yaml.org,2002:null" and not value.value
-        meant = keys.meaning(name, known, entries, empty=empty)
+        meant = keys.meaning(name, known, entries, empty=is_empty(value))
         fix: tuple[Edit, ...] = ()
         if meant.replaced is not None and not key.style:
             fix = self.replacement(key, meant.replaced, meant.by)

@@ -10,7 +10,7 @@ import yaml
 
 from dioptra_cli.errors import Edit, Location, did_you_mean
 from dioptra_cli.mlproject import keys
-from dioptra_cli.mlproject.document import Entries, is_mapping, kind_of
+from dioptra_cli.mlproject.document import Entries, is_empty, is_mapping, kind_of
 from dioptra_cli.mlproject.mappings import MappingReader
 from dioptra_cli.mlproject.model import EXTRA_TYPES, STANDARD_TYPES, Parameter
 
@@ -86,7 +86,7 @@ class ParameterReader:
             if parameter in PARAMETER_KEYS and above:
                 self._misplaced_keys(above, declared)
                 return None
-            if value.tag == "tag:yaml.org,2002:null" and not value.value:
+            if is_empty(value):
                 above = parameter
             parameters[parameter] = self._parameter(
                 parameter, parameter_key, value, expected="command" in entries or parameter != "command"
@@ -340,7 +340,7 @@ class ParameterReader:
                     f"write '{{type: {name}{default}}}'",
                 )
                 return True
-        if value.tag != "tag:yaml.org,2002:null" or value.value:
+        if not is_empty(value):
             return False
         written = self.reader.source.raw(key)
         if (

@@ -18,7 +18,7 @@ import yaml
 
 from dioptra_cli.errors import Edit, Location
 from dioptra_cli.mlproject import ignores, keys
-from dioptra_cli.mlproject.document import Entries, Rejected, is_mapping, kind_of
+from dioptra_cli.mlproject.document import NULL, Entries, Rejected, is_empty, is_mapping, kind_of
 from dioptra_cli.mlproject.environment_reader import ENVIRONMENTS, EnvironmentReader
 from dioptra_cli.mlproject.mappings import MappingReader
 from dioptra_cli.mlproject.model import (
@@ -86,7 +86,7 @@ class ProjectReader(MappingReader):
 
     def _project(self, root: Any, comments: ignores.Ignores) -> Project:
         path = self.source.path
-        if root is None or (root.tag == "tag:yaml.org,2002:null" and not root.value):
+        if root is None or is_empty(root):
             self.reject(
                 "empty-file",
                 "the file is empty",
@@ -207,7 +207,7 @@ class ProjectReader(MappingReader):
                 entry_points[name] = self._misplaced_parameters(name_key, above)
                 continue
             above = name
-            if misplaced and value.tag == "tag:yaml.org,2002:null":
+            if misplaced and value.tag == NULL:
                 continue  # the same slip
             self.entry_point = name
             entry_point = self._entry_point(name, name_key, value, reader)

@@ -110,9 +110,8 @@ class _Explanation:
         """Return a refusal at the error's mark, or at `line` and `column` (from 0)."""
         line = self.mark.line if line is None else line
         column = self.mark.column if column is None else column
-        if (
-            line >= len(self.lines) - 1 and not self._line(line) and line
-        ):  # behind the last line: show the last
+        # Behind the last line: show the last.
+        if line >= len(self.lines) - 1 and not self._line(line) and line:
             line = max(i for i in range(line + 1) if self._line(i).strip() or i == 0)
             column = len(self._line(line))
         return Refusal(name, message, Location(self.source.path, line + 1, column + 1), hint, fix)
@@ -300,7 +299,7 @@ class _Explanation:
         return _indentation_of(below) > _indentation_of(self._line(number))
 
     def _above(self) -> int:
-        """Return the last line before the mark's that is neither space nor a comment."""
+        """Return the last line before the mark's that is neither empty nor a comment."""
         number: int = self.mark.line - 1
         while number > 0 and (not self._line(number).strip() or self._line(number).lstrip().startswith("#")):
             number -= 1

@@ -28,11 +28,13 @@ class Repaired:
     """A file after the repairs.
 
     Attributes:
+        original: Its content before them.
         content: Its content.
         fixed: The problems that are gone.
         left: What is still wrong with it.
     """
 
+    original: bytes
     content: bytes
     fixed: tuple[Problem, ...]
     left: Checked
@@ -47,7 +49,7 @@ def repair(content: bytes, check: Callable[[bytes], Checked]) -> Repaired:
     """
     fixed: list[Problem] = []
     before = check(content)
-    unmended = Repaired(content, (), before)
+    unmended = Repaired(content, content, (), before)
     hopeless: set[tuple[str, str]] = set()
     for _ in range(_ROUNDS):
         open_ones = [p for p in before.problems if p.fix and (p.name, p.message) not in hopeless]
@@ -64,7 +66,7 @@ def repair(content: bytes, check: Callable[[bytes], Checked]) -> Repaired:
         else:
             hopeless.update((p.name, p.message) for p in chosen)
     # Whether repairs of broken YAML were right shows only once the file can be read.
-    return Repaired(content, tuple(fixed), before) if before.readable else unmended
+    return Repaired(unmended.original, content, tuple(fixed), before) if before.readable else unmended
 
 
 def apply(content: bytes, edits: Iterable[Edit]) -> bytes:

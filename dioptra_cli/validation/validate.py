@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from dioptra_cli.errors import Level, Problem, UsageError, did_you_mean, in_file_order, printable
+from dioptra_cli.errors import Level, Problem, UsageError, in_file_order, printable
 from dioptra_cli.mlproject import catalogue, checks, loader
 from dioptra_cli.mlproject.model import EntryPoint, Loaded, Project
 from dioptra_cli.mlproject.shell import read_command
@@ -53,7 +53,7 @@ def choose(select: Iterable[str], ignore: Iterable[str]) -> Selection:
         Problem(
             "no-such-check",
             f"{option}: there is no check '{text}'",
-            hint=did_you_mean(text, catalogue.BY_NAME) or "`dioptra validate --explain all` lists them",
+            hint=catalogue.hint_for(text),
         )
         for option, texts in chosen.items()
         for text in texts
