@@ -136,7 +136,15 @@ class DownloadError(DioptraError):
 
 
 class TrackingError(DioptraError):
-    """The tracking store or server could not do its part."""
+    """The tracking store or server could not do its part.
+
+    Attributes:
+        retryable: Whether the same call may succeed later: nobody answered, or the store was busy.
+    """
+
+    def __init__(self, problems: Problem | Iterable[Problem], *, retryable: bool = False) -> None:
+        super().__init__(problems)
+        self.retryable = retryable
 
 
 class LaunchError(DioptraError):
