@@ -18,11 +18,21 @@ import termios
 import time
 from typing import Any
 
-from dioptra_cli.execution.process import Event, Grace, Interrupted, SignalGuard, end_by_signal, run_child
+from dioptra_cli.execution.process import Event, Grace, Interrupted, SignalGuard, run_child
+from dioptra_cli.parameters.secrets import StreamMasker
 
 
 def handlers() -> list[object]:
     return [signal.getsignal(signum) for signum in signal.valid_signals()]
+
+
+def peak() -> int:
+    """Return the most memory (KiB) that this process had; 0 where the system does not tell."""
+    try:
+        with open("/proc/self/status", encoding="utf-8") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith("VmHWM:"))
+    except OSError:
+        return 0
 
 
 def hold(options: dict[str, Any], place: str) -> None:
@@ -55,6 +65,8 @@ def main() -> int:
         events.append([event.cause.value, event.signum.name])
         with open("events", "a", encoding="utf-8") as file:
             file.write(event.signum.name + "\n")
+        if options.get("loud"):
+            os.write(2, b"sent a signal")
 
     before = handlers()
     record: dict[str, Any] = {}
@@ -72,6 +84,8 @@ def main() -> int:
                 timeout=options.get("timeout"),
                 grace=Grace(*options.get("grace", (20.0, 20.0))),
                 on_event=hear,
+                log_filter=(lambda: StreamMasker(options["secrets"])) if "secrets" in options else None,
+                capture=options.get("capture", True),
             )
             hold(options, "after")
         record.update(dataclasses.asdict(outcome), error=str(outcome.error) if outcome.error else None)
@@ -81,6 +95,7 @@ def main() -> int:
         record["raised"] = interrupted.signum
         code = interrupted.exit_code
     record["events"] = events
+    record["peak"] = peak()
     record["handlers_restored"] = handlers() == before and signal.set_wakeup_fd(-1) == -1
     for signum in stop_requests:  # the interpreter resets handlers at its end, but not this
         signal.signal(signum, signal.SIG_IGN)
@@ -88,8 +103,6 @@ def main() -> int:
     with open("outcome.part", "w", encoding="utf-8") as file:
         json.dump(record, file)
     os.rename("outcome.part", "outcome")
-    if options.get("die_by_signal") and record.get("interrupted_by"):
-        end_by_signal(record["interrupted_by"])
     return code
 
 

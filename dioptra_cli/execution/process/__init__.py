@@ -1,8 +1,8 @@
 """Child processes and signals: the only importer of `subprocess` and `signal`. POSIX only.
 
-`signals`, `streams`, `screen` and `group` hold facts of the operating system; `child` decides on top of them how a
-command is run, told to stop, and ended. All of it works in the main thread, in one event loop, without other
-threads. Nothing here prints; what a user should hear comes through `on_event` and `Outcome`.
+`signals`, `streams`, `screen`, `group`, `keeper` and `usage` hold facts of the operating system; `child` decides on
+top of them how a command is run, told to stop, and ended. All of it works in the main thread, in one event loop,
+without other threads. Nothing here prints; what a user should hear comes through `on_event` and `Outcome`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from dioptra_cli.execution.process.commands import Captured, capture, replace_pr
 from dioptra_cli.execution.process.signals import (
     Interrupted,
     SignalGuard,
-    end_by_signal,
     interruptible,
     signal_name,
     undisturbed,
@@ -29,7 +28,6 @@ __all__ = [
     "Outcome",
     "SignalGuard",
     "capture",
-    "end_by_signal",
     "interruptible",
     "replace_process",
     "run_child",

@@ -21,9 +21,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from dioptra_cli.errors import ExitCode
 from dioptra_cli.execution.process.group import ProcessGroup
+from dioptra_cli.execution.process.keeper import Keeper
 from dioptra_cli.execution.process.launch import launch_exit_code, unpassable, unusable_directory
 from dioptra_cli.execution.process.signals import Inbox, SignalGuard, suspend
-from dioptra_cli.execution.process.streams import Stream, TerminalModes, is_in_background
+from dioptra_cli.execution.process.streams import Filter, Stream, TerminalModes, is_in_background
+from dioptra_cli.execution.process.usage import Meter, Usage
 
 if TYPE_CHECKING:
     from dioptra_cli.execution.process.screen import Screen
@@ -99,6 +101,13 @@ class Outcome:
         error: Why it could not be started.
         leftovers_stopped: Whether processes of its group outlived it and had to be stopped.
         log_error: Why the log files are incomplete.
+        cpu_seconds: The time on all processors, in the program and in the kernel, of the child and of everything that
+            was waited for by its parent, up to the child. What was left behind or left the group does not count. None
+            where nothing was started.
+        peak_memory: The most physical memory (bytes) that one process among these had at any time; it is that of the
+            largest one, not of all together, and shared pages count. On Linux, of a child whose processes were all
+            smaller than dioptra itself at the start, it is what was seen up to five seconds before the end; None for
+            one that ended before the first look, after a tenth of a second.
     """
 
     end: End
@@ -108,6 +117,8 @@ class Outcome:
     error: OSError | None = None
     leftovers_stopped: bool = False
     log_error: str | None = None
+    cpu_seconds: float | None = None
+    peak_memory: int | None = None
 
     @property
     def exit_code(self) -> int:
@@ -157,8 +168,11 @@ def run_child(
     grace: Grace = Grace(),
     on_event: Callable[[Event], None] = _ignore,
     footer: Footer | None = None,
+    mark: str | None = None,
+    log_filter: Callable[[], Filter | None] | None = None,
+    capture: bool = True,
 ) -> Outcome:
-    """Run a command to its end, and leave nothing of it behind.
+    """Run a command to its end, and leave nothing of it behind, even if we are killed by SIGKILL.
 
     stdin is inherited, unless we are in the background of its terminal; then it is empty. Output is copied
     at once and untouched to `stdout_to` and `stderr_to` (file descriptors) and to the log files. A log that
@@ -166,7 +180,8 @@ def run_child(
 
     A request to stop is passed on to the whole group, then followed by SIGTERM and SIGKILL; each further
     request goes to the next step at once. Processes that outlive the child are stopped once they are quiet.
-    What left the group for a session of its own, as a daemon does, is left alone.
+    What left the group for a session of its own, as a daemon does, is left alone; if it keeps our output open,
+    we listen for no longer than `LEFTOVER_QUIET` after its last word, and no longer than `LEFTOVER_LIMIT`.
 
     Args:
         argv: The program and its arguments.
@@ -179,8 +194,16 @@ def run_child(
         stderr_to: Our stderr.
         timeout: Seconds that the child may run, not counting those spent suspended by Ctrl-Z.
         grace: The time between the steps.
-        on_event: Told of each signal sent to the group.
+        on_event: Told of each signal sent to the group. An `OSError` from it is ignored: it wanted to say it on a
+            terminal that is gone, and the child still has its time to end.
         footer: What to show below the output while the child runs, if all of it goes to one terminal.
+        mark: An entry of `env`, such as `RUN=17`, that nobody else has: by it the child is found if we are killed in
+            the moment in which it starts.
+        log_filter: Makes a filter for each of the logs, such as one that hides secrets; None for none. `stdout_to`
+            and `stderr_to` get everything unchanged.
+        capture: Whether output passes through us. Otherwise the child itself gets `stdout_to` and `stderr_to`; there
+            are no logs and no footer, and what outlives the child has `LEFTOVER_LIMIT` to end, since we cannot see
+            whether it still writes.
 
     Raises:
         LaunchError: The working directory cannot be used, or the system cannot take an argument or variable.
@@ -188,19 +211,22 @@ def run_child(
     with guard.listening() as inbox, contextlib.ExitStack() as stack:
         if guard.pending is not None:  # asked only now: from here on, requests go to the inbox
             return Outcome(End.INTERRUPTED, interrupted_by=guard.pending)
-        screen = _screen(footer, stdout_to, stderr_to)
+        screen = _screen(footer, stdout_to, stderr_to) if capture else None
         try:
-            streams = [
-                stack.enter_context(Stream(sink, log, screen))
-                for sink, log in ((stdout_to, stdout_log), (stderr_to, stderr_log))
-            ]
+            streams = []
+            for sink, log in ((stdout_to, stdout_log), (stderr_to, stderr_log)) if capture else ():
+                chosen = log_filter() if log_filter and log else None
+                streams.append(stack.enter_context(Stream(sink, log, log_filter=chosen, screen=screen)))
+            keeper = stack.enter_context(Keeper(mark))
             modes = TerminalModes()
             started = time.monotonic()
-            process = _start(argv, cwd, env, streams)
+            process = _start(argv, cwd, env, streams, (stdout_to, stderr_to))
+            keeper.watch(process.pid, grace.terminate)
         except OSError as error:
             return Outcome(End.NOT_STARTED, error=error)
         supervision = _Supervision(
             process=process,
+            keeper=keeper,
             streams=streams,
             inbox=inbox,
             started=started,
@@ -226,9 +252,9 @@ def _screen(footer: Footer | None, stdout_to: int, stderr_to: int) -> Screen | N
 
 
 def _start(
-    argv: Sequence[str], cwd: str, env: Mapping[str, str], streams: Sequence[Stream]
+    argv: Sequence[str], cwd: str, env: Mapping[str, str], streams: Sequence[Stream], ours: tuple[int, int]
 ) -> subprocess.Popen[bytes]:
-    stdout, stderr = streams
+    stdout, stderr = [stream.child_end for stream in streams] or ours
     try:
         return subprocess.Popen(
             argv,
@@ -237,8 +263,8 @@ def _start(
             # Job control stops a background process that reads the terminal, but not one in another session:
             # that would take what the user types to the shell.
             stdin=subprocess.DEVNULL if is_in_background() else None,
-            stdout=stdout.child_end,
-            stderr=stderr.child_end,
+            stdout=stdout,
+            stderr=stderr,
             start_new_session=True,
         )
     except ValueError as error:
@@ -248,8 +274,8 @@ def _start(
             raise
         raise unusable_directory(cwd, error) from error
     finally:
-        stdout.release_child_end()
-        stderr.release_child_end()
+        for stream in streams:
+            stream.release_child_end()
 
 
 class _Supervision:
@@ -263,6 +289,7 @@ class _Supervision:
         self,
         *,
         process: subprocess.Popen[bytes],
+        keeper: Keeper,
         streams: Sequence[Stream],
         inbox: Inbox,
         started: float,
@@ -273,6 +300,9 @@ class _Supervision:
     ) -> None:
         self._process = process
         self._group = ProcessGroup(process.pid)
+        self._keeper = keeper
+        self._meter = Meter(process, self._group)
+        self._usage: Usage | None = None
         self._streams = streams
         self._inbox = inbox
         self._grace = grace
@@ -297,6 +327,7 @@ class _Supervision:
                     self._handle(signum)
                 if time.monotonic() >= self._deadline:
                     self._handle_deadline()
+                self._meter.look()
                 if self._screen is not None:
                     self._screen.refresh()
         except BaseException:
@@ -322,13 +353,17 @@ class _Supervision:
             interrupted_by=self._interrupted_by,
             leftovers_stopped=self._leftovers_stopped,
             log_error=next((stream.log.error for stream in self._streams if stream.log.error), None),
+            cpu_seconds=self._usage and self._usage.cpu_seconds,
+            peak_memory=self._usage and self._usage.peak_memory,
         )
 
     def _is_over(self) -> bool:
         if self._given_up:
             return True
-        drained = all(stream.is_done for stream in self._streams)
-        return self._ended is not None and drained and not self._group.is_alive()
+        if self._ended is None or self._group.is_alive():
+            return False
+        self._keeper.dismiss()  # as soon as it has nothing to watch: a reader may keep us waiting for hours
+        return all(stream.is_done for stream in self._streams)
 
     def _wait(self) -> tuple[list[int], list[int]]:
         """Wait for something to do. Returns the descriptors that are ready to be read, and to be written."""
@@ -338,6 +373,7 @@ class _Supervision:
         timeout = self._deadline - now
         if self._ended is not None and not active:
             timeout = min(timeout, LEFTOVER_POLL)
+        timeout = min(timeout, self._meter.due - now)
         if self._screen is not None:
             timeout = min(timeout, self._screen.due - now)
         readable, writable, _ = select.select(
@@ -377,11 +413,14 @@ class _Supervision:
             self._interrupt(signum)
 
     def _notice_end(self) -> None:
-        if self._ended is None and self._process.poll() is not None:
+        if self._ended is not None:
+            return
+        self._usage = self._meter.reap()
+        if self._usage is not None:
             self._ended = time.monotonic()
             self._linger_until = self._ended + LEFTOVER_LIMIT
             if self._sent != signal.SIGTERM:  # else the grace period goes on for the others
-                self._deadline = self._ended + LEFTOVER_QUIET
+                self._deadline = self._ended + (LEFTOVER_QUIET if self._streams else LEFTOVER_LIMIT)
 
     @property
     def _is_lingering(self) -> bool:
@@ -445,4 +484,5 @@ class _Supervision:
             self._leftovers_stopped = True
         self._make_way()  # the listener may want to say it
         cause = self._cause if self._ended is None and self._cause else Cause.LEFTOVERS
-        self._on_event(Event(cause, signum, wait))
+        with contextlib.suppress(OSError):
+            self._on_event(Event(cause, signum, wait))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from dioptra_cli.errors import LaunchError, Problem
+from dioptra_cli.execution.process.group import ProcessGroup
 from dioptra_cli.execution.process.launch import launch_exit_code, unpassable, unusable_directory
 
 
@@ -33,25 +34,32 @@ def capture(
     """Run a short command such as `git rev-parse` and keep its output.
 
     It reads nothing, and runs in a session of its own: it cannot ask for a password, and Ctrl-C does not
-    reach it.
+    reach it. Where we end it, what it has started ends with it.
 
     Returns:
         None when there is no answer: it cannot be started, or takes longer than `timeout` (seconds).
     """
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             argv,
             cwd=cwd,
             env=env,
-            timeout=timeout,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             start_new_session=True,
-            check=False,
         )
-    except (OSError, ValueError, subprocess.TimeoutExpired):
+    except (OSError, ValueError):
         return None
-    return Captured(done.returncode, done.stdout, done.stderr)
+    with process:
+        try:
+            stdout, stderr = process.communicate(timeout=timeout)
+        except BaseException as error:
+            ProcessGroup(process.pid).send(signal.SIGKILL)
+            if isinstance(error, subprocess.TimeoutExpired):
+                return None
+            raise
+    return Captured(process.returncode, stdout, stderr)
 
 
 def replace_process(argv: Sequence[str], *, cwd: str, env: Mapping[str, str]) -> NoReturn:

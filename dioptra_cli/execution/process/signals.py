@@ -14,12 +14,10 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import FrameType
-from typing import NoReturn
 
 SAME_REQUEST = 0.2
 """Seconds in which further signals count as the same request: `timeout` delivers its signal twice, and a
@@ -55,21 +53,6 @@ def signal_name(signum: int) -> str:
         return f"signal {signum}"
 
 
-def end_by_signal(signum: int) -> NoReturn:
-    """End this process by `signum`, so that the shell that started it knows of the Ctrl-C.
-
-    A shell goes on with the next round of a loop after a process that merely *exits* with 130. Where the
-    signal does not end the process, as in the first process of a container, it exits with 128 and the number.
-    No `finally` block and no exit handler runs after this.
-    """
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            stream.flush()
-    signal.signal(signum, signal.SIG_DFL)
-    signal.raise_signal(signum)
-    os._exit(128 + signum)
-
-
 def suspend() -> None:
     """Stop this process as Ctrl-Z does. Returns when it is continued; at once where nobody could do that."""
     handler = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
@@ -97,12 +80,15 @@ class SignalGuard:
 
     Attributes:
         pending: The first request to stop that has arrived, before, during or after the child.
+        unheard: How many have arrived while there was no child to pass them on to.
+        patience: The one of these that raises `Interrupted`.
     """
 
     def __init__(self) -> None:
         self.pending: signal.Signals | None = None
         self._requests = _Requests()
-        self._unheard = 0
+        self.unheard = 0
+        self.patience = PATIENCE
         self._inbox: Inbox | None = None
         self._handling = _handling(dict.fromkeys(_STOP_REQUESTS, self._receive))
 
@@ -130,8 +116,8 @@ class SignalGuard:
         if self._inbox is not None:
             self._inbox.receive(signum, frame)
             return
-        self._unheard += 1
-        if self._unheard >= PATIENCE:
+        self.unheard += 1
+        if self.unheard >= self.patience:
             raise Interrupted(signum)
 
 
