@@ -36,11 +36,12 @@ _LEAKING = (
 
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Keep the machine's settings out of every test, and its cache directory out of the machine."""
+    """Keep the machine's settings out of every test, and what tests leave behind out of the machine."""
     for name in list(os.environ):
         if name.startswith(_LEAKING):
             monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / ".cache"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / ".state"))
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path / ".prefect"))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("COLUMNS", "100")
@@ -169,11 +170,11 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def mlflow_server(tmp_path: Path) -> Callable[[], AbstractContextManager[str]]:
-    """Run a real tracking server for a block, with an empty store in `tmp_path`."""
+def mlflow_server(tmp_path: Path) -> Callable[..., AbstractContextManager[str]]:
+    """Run a real tracking server for a block, with a store in `tmp_path`; again with the same port, if given."""
 
-    def run() -> AbstractContextManager[str]:
-        port = _free_port()
+    def run(port: int | None = None) -> AbstractContextManager[str]:
+        port = port or _free_port()
         argv = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
         argv += ["--backend-store-uri", "sqlite:///server.db"]
         return _serving(argv, port, "/health", tmp_path, os.environ)

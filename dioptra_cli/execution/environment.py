@@ -44,15 +44,12 @@ LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 _QUIET_MLFLOW = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # standard output belongs to the child
-    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # what fails becomes an error of one line
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "GIT_PYTHON_REFRESH": "quiet",
 }
-_PATIENCE_WITH_TRACKING = {
-    # MLflow's own defaults wait over four minutes for a server that is not there.
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
-}
+_SHARE_OF_ONE_REQUEST = 0.8
+"""Of the time that a server has until a run is started; importing MLflow and the connection take their part."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +85,23 @@ def colors_wanted() -> bool | None:
     return True if os.environ.get("FORCE_COLOR") else None
 
 
-def prepare_this_process() -> None:
-    """Set up this process for calling MLflow: quiet, and not waiting for minutes. The user's settings win."""
-    for name, value in {**_QUIET_MLFLOW, **_PATIENCE_WITH_TRACKING}.items():
+def asks_click_to_complete() -> bool:
+    """Return whether a shell calls by click's own way of completion."""
+    return "_DIOPTRA_COMPLETE" in os.environ
+
+
+def prepare_this_process(tracking_timeout: float = 10.0) -> None:
+    """Set up this process for calling MLflow: quiet, and not waiting for minutes. The user's settings win.
+
+    Args:
+        tracking_timeout: Seconds to wait for a tracking server. MLflow's own defaults, seven repetitions of two
+            minutes each, are not for the start of a run; what may be repeated is repeated by the tracker.
+    """
+    patience = {
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": str(max(1, int(tracking_timeout * _SHARE_OF_ONE_REQUEST))),
+    }
+    for name, value in {**_QUIET_MLFLOW, **patience}.items():
         os.environ.setdefault(name, value)
 
 

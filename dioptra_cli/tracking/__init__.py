@@ -14,6 +14,7 @@ def open_tracker(
     directory: str,
     lock_directory: str,
     on_new_store: Callable[[str], None] | None = None,
+    timeout: float = 10.0,
 ) -> Tracker:
     """Return a tracker on a store or server: over REST where that is enough, else through MLflow.
 
@@ -23,15 +24,23 @@ def open_tracker(
         directory: Absolute; what a relative URI belongs to.
         lock_directory: Where processes that open the same new database wait for each other.
         on_new_store: Called with the file of a new database before it is made, which takes seconds.
+        timeout: Seconds to wait for the server or the store until a run is started; then, for each answer.
 
     Raises:
         TrackingError: Nothing listens at the URI, or the store cannot be opened.
     """
     if uri is not None and uri.startswith(("http://", "https://")):
-        from dioptra_cli.tracking import rest  # http.client, which a local store does not need
+        from dioptra_cli.tracking import rest, transport  # http.client, which a local store does not need
 
+        transport.require_address(uri)
         if rest.speaks(uri, environ):
-            return rest.RestTracker(uri, environ)
+            return rest.RestTracker(uri, environ, timeout)
     from dioptra_cli.tracking.mlflow_client import MlflowTracker
 
-    return MlflowTracker(uri, directory=directory, lock_directory=lock_directory, on_new_store=on_new_store)
+    return MlflowTracker(
+        uri,
+        directory=directory,
+        lock_directory=lock_directory,
+        on_new_store=on_new_store,
+        timeout=timeout,
+    )

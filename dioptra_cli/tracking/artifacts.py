@@ -28,12 +28,16 @@ class MlflowArtifacts:
         tracking_uri: None for MLflow's own default.
         directory: Absolute; what a relative URI belongs to.
         lock_directory: Where processes that open the same new database wait for each other.
+        timeout: Seconds to wait for the store or the server.
     """
 
-    def __init__(self, tracking_uri: str | None, *, directory: str, lock_directory: str) -> None:
+    def __init__(
+        self, tracking_uri: str | None, *, directory: str, lock_directory: str, timeout: float = 10.0
+    ) -> None:
         self._tracking_uri = tracking_uri
         self._directory = directory
         self._lock_directory = lock_directory
+        self._timeout = timeout
         self._lock = threading.Lock()
         self._opened: Any = None
 
@@ -138,6 +142,7 @@ class MlflowArtifacts:
                     directory=self._directory,
                     lock_directory=self._lock_directory,
                     reading=True,
+                    timeout=self._timeout,
                 ).uri
                 self._opened = _mlflow().MlflowClient(uri)
             return self._opened

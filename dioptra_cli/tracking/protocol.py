@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Protocol
 
 from dioptra_cli.errors import Problem, TrackingError
-from dioptra_cli.tracking.uris import shown
+from dioptra_cli.parameters.secrets import without_credentials
 
 # MLflow's own limits (mlflow.utils.validation), in characters and entries.
 LONGEST_PARAMETER = 6000
@@ -56,8 +56,37 @@ class StartedRun:
     artifact_uri: str
 
 
+@dataclass(frozen=True)
+class RecordedRun:
+    """A run as the store has it.
+
+    Attributes:
+        run_id: Its id.
+        run_name: Its name.
+        experiment_id: The experiment that it belongs to.
+        status: In MLflow's words: `RUNNING`, `FINISHED`, `FAILED`, `KILLED`, `SCHEDULED`.
+        started: When, in milliseconds since 1970; None where the store does not say.
+        ended: Likewise.
+        artifact_uri: Where its artifacts lie.
+        parameters: By name.
+        metrics: The last value of each, by name.
+        tags: By name.
+    """
+
+    run_id: str
+    run_name: str
+    experiment_id: str
+    status: str
+    started: int | None
+    ended: int | None
+    artifact_uri: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
 class Tracker(Protocol):
-    """Records one run at a time. Every method raises `TrackingError` when the store cannot do its part."""
+    """Records runs, and reads them. Every method raises `TrackingError` when the store cannot do its part."""
 
     @property
     def uri(self) -> str:
@@ -66,8 +95,8 @@ class Tracker(Protocol):
     def start(self, request: RunRequest) -> StartedRun:
         """Create the run that is asked for, or take up the one named by `run_id`."""
 
-    def close(self, run_id: str, status: RunStatus) -> None:
-        """Set the final status and the end time, also where the script closed the run itself."""
+    def close(self, run_id: str, status: RunStatus, ended: int) -> None:
+        """Set the final status and the end time, in milliseconds, also where the script closed the run itself."""
 
     def logged_parameters(self, run_id: str) -> Mapping[str, str]:
         """Return the parameters that the run has already."""
@@ -81,10 +110,21 @@ class Tracker(Protocol):
     def log_artifacts(self, run_id: str, directory: str) -> None:
         """Copy everything below `directory` into the run's artifacts."""
 
+    def run(self, run_id: str) -> RecordedRun:
+        """Return a run; one that is not there, or is deleted, raises."""
+
+    def find(self, tags: Mapping[str, str], *, limit: int) -> list[RecordedRun]:
+        """Return the newest runs of all experiments that have these tags, the newest first; deleted ones not."""
+
+    def fetch(self, run_id: str, path: str, directory: str) -> str | None:
+        """Copy one artifact, a file, into a directory; return where it is now, or None if the run has none."""
+
 
 def not_found(what: str, name: str, uri: str) -> TrackingError:
     """Return the error for a run or an experiment that the store does not have."""
-    return TrackingError(Problem(f"no-such-{what}", f"there is no {what} '{name}' at {shown(uri)}"))
+    return TrackingError(
+        Problem(f"no-such-{what}", f"there is no {what} '{name}' at {without_credentials(uri)}")
+    )
 
 
 def deleted_experiment(name: str, identity: str) -> TrackingError:

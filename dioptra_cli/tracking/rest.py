@@ -9,23 +9,20 @@ from __future__ import annotations
 import base64
 import contextlib
 import glob
-import http.client
-import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from dioptra_cli.errors import Problem, TrackingError
-from dioptra_cli.tracking import uris
 from dioptra_cli.tracking.protocol import (
     LONGEST_PARAMETER,
     LONGEST_TAG,
     PARAMETERS_PER_BATCH,
     PARENT_TAG,
+    RecordedRun,
     RunRequest,
     RunStatus,
     StartedRun,
@@ -33,9 +30,29 @@ from dioptra_cli.tracking.protocol import (
     deleted_run,
     not_found,
 )
+from dioptra_cli.tracking.reading import (
+    NEWEST_FIRST,
+    PAGE,
+    arriving,
+    fetch_local,
+    file_error,
+    inside,
+    is_on_this_machine,
+    newest,
+    paged,
+    tag_filter,
+)
+from dioptra_cli.tracking.transport import Refused, Transport
 
-_SECONDS = 30.0
+if TYPE_CHECKING:
+    from dioptra_cli.tracking.mlflow_client import MlflowTracker
+
+_API = "api/2.0/mlflow"
+_ARTIFACTS = "api/2.0/mlflow-artifacts/artifacts"
 _DEFAULT_EXPERIMENT = "0"
+_TOKEN_TAG = "dioptra.token"
+"""The tag whose value no other run has."""
+_MISSING, _EXISTS = "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS"
 _UNDERSTOOD = (
     "MLFLOW_TRACKING_URI",
     "MLFLOW_TRACKING_USERNAME",
@@ -74,17 +91,20 @@ class RestTracker:
     Args:
         uri: The http(s) URI of the server.
         environ: Where credentials are read from.
+        timeout: Seconds until the server has to be connected and a run started; then, for each answer.
 
     Raises:
-        TrackingError: Nothing listens there.
+        TrackingError: Nothing listened there, so long.
     """
 
-    def __init__(self, uri: str, environ: Mapping[str, str]) -> None:
-        uris.require_server(uri)
+    def __init__(self, uri: str, environ: Mapping[str, str], timeout: float = 10.0) -> None:
+        began = time.monotonic()
         self._uri = uri
-        self._parts = urlsplit(uri)
-        self._authorization = _authorization(self._parts.username, self._parts.password, environ)
-        self._connection: http.client.HTTPConnection | None = None
+        self._timeout = timeout
+        parts = urlsplit(uri)
+        self._http = Transport(uri, _authorization(parts.username, parts.password, environ), timeout)
+        self._http.connect()
+        self._left = timeout - (time.monotonic() - began)
         self._artifact_uris: dict[str, str] = {}
 
     @property
@@ -94,31 +114,25 @@ class RestTracker:
 
     def start(self, request: RunRequest) -> StartedRun:
         """Create or take up a run. See `Tracker.start`."""
-        tags = {name: value[:LONGEST_TAG] for name, value in request.tags.items()}
-        if request.parent_run_id is not None:
-            tags[PARENT_TAG] = self._existing(request.parent_run_id)["run_id"]
-        if request.run_id is not None:
-            info = self._existing(request.run_id)
-            named = {} if request.run_name is None else {"run_name": request.run_name}
-            self._post("runs/update", {"run_id": request.run_id, "status": "RUNNING", **named})
-            self.set_tags(request.run_id, tags)
-        else:
-            body = {
-                "experiment_id": self._experiment(request),
-                "user_id": tags.get("mlflow.user", "unknown"),
-                "start_time": _now(),
-                "tags": [{"key": name, "value": value} for name, value in tags.items()],
-            }
-            if request.run_name is not None:
-                body["run_name"] = request.run_name
-            info = self._post("runs/create", body)["run"]["info"]
+        with self._http.within(self._left):
+            self._left = self._timeout
+            tags = {name: value[:LONGEST_TAG] for name, value in request.tags.items()}
+            if request.parent_run_id is not None:
+                tags[PARENT_TAG] = self._existing(request.parent_run_id)["info"]["run_id"]
+            if request.run_id is not None:
+                info = self._existing(request.run_id)["info"]
+                named = {} if request.run_name is None else {"run_name": request.run_name}
+                self._post("runs/update", {"run_id": request.run_id, "status": "RUNNING", **named})
+                self.set_tags(request.run_id, tags)
+            else:
+                info = self._create(request, tags)
         self._artifact_uris[info["run_id"]] = info["artifact_uri"]
         name = request.run_name or info.get("run_name", "")
         return StartedRun(info["run_id"], info["experiment_id"], name, info["artifact_uri"])
 
-    def close(self, run_id: str, status: RunStatus) -> None:
+    def close(self, run_id: str, status: RunStatus, ended: int) -> None:
         """Set the final status. See `Tracker.close`."""
-        self._post("runs/update", {"run_id": run_id, "status": status.value, "end_time": _now()})
+        self._post("runs/update", {"run_id": run_id, "status": status.value, "end_time": ended})
 
     def logged_parameters(self, run_id: str) -> Mapping[str, str]:
         """Return what was logged. See `Tracker.logged_parameters`."""
@@ -144,19 +158,82 @@ class RestTracker:
 
         See `Tracker.log_artifacts`.
         """
-        place = urlsplit(self._artifact_uris[run_id])
-        if place.scheme != "mlflow-artifacts" or place.netloc:
-            from dioptra_cli.tracking.mlflow_client import MlflowTracker
-
-            MlflowTracker.on_server(self._uri).log_artifacts(run_id, directory)
+        place = self._proxied(self._artifact_uri(run_id))
+        if place is None:
+            self._careful().log_artifacts(run_id, directory)
             return
         for folder, _, names in os.walk(directory):
             for name in sorted(names):
                 path = os.path.join(folder, name)
-                inside = os.path.relpath(path, directory)
-                target = quote(f"{place.path.strip('/')}/{inside}")
-                with open(path, "rb") as file:
-                    self._call("PUT", f"mlflow-artifacts/artifacts/{target}", file, os.path.getsize(path))
+                target = quote(f"{place}/{os.path.relpath(path, directory)}")
+                try:
+                    with open(path, "rb") as file:
+                        size = os.fstat(file.fileno()).st_size
+                        self._http.upload(f"{_ARTIFACTS}/{target}", file, size)
+                except OSError as error:
+                    raise file_error(f"cannot read {path}", error) from error
+
+    def run(self, run_id: str) -> RecordedRun:
+        """Return a run. See `Tracker.run`."""
+        found = _recorded(self._existing(run_id))
+        self._artifact_uris[run_id] = found.artifact_uri
+        return found
+
+    def find(self, tags: Mapping[str, str], *, limit: int) -> list[RecordedRun]:
+        """Return the newest runs with these tags. See `Tracker.find`."""
+
+        def experiments(token: str | None) -> tuple[list[str], str | None]:
+            answer = self._post(
+                "experiments/search", _page({"max_results": PAGE, "view_type": "ACTIVE_ONLY"}, token)
+            )
+            found = [str(each["experiment_id"]) for each in answer.get("experiments", ())]
+            return found, answer.get("next_page_token")
+
+        return self._search(tags, [each for page in paged(experiments) for each in page], limit)
+
+    def fetch(self, run_id: str, path: str, directory: str) -> str | None:
+        """Copy one artifact into a directory. See `Tracker.fetch`."""
+        if not inside(path):
+            return None
+        artifact_uri = self._artifact_uri(run_id)
+        place = self._proxied(artifact_uri)
+        if place is None:
+            if is_on_this_machine(artifact_uri):
+                return fetch_local(artifact_uri, path, directory)
+            return self._careful().fetch(run_id, path, directory)
+        folder, _, name = path.rpartition("/")
+        # Where the server keeps artifacts in an object store, it knows no better than to fail on a missing one.
+        query = urlencode({"path": f"{place}/{folder}".rstrip("/")})
+        listed = self._http.json("GET", f"{_ARTIFACTS}?{query}").get("files", ())
+        if not any(each["path"].rpartition("/")[2] == name and not each.get("is_dir") for each in listed):
+            return None
+        with arriving(path, directory) as aside, open(aside, "wb") as file:
+            self._http.download(f"{_ARTIFACTS}/{quote(f'{place}/{path}')}", file)
+        return os.path.join(directory, name)
+
+    def _create(self, request: RunRequest, tags: Mapping[str, str]) -> Any:
+        experiment, token = self._experiment(request), tags.get(_TOKEN_TAG)
+        body = {
+            "experiment_id": experiment,
+            "user_id": tags.get("mlflow.user", "unknown"),
+            "start_time": int(time.time() * 1000),
+            "tags": [{"key": name, "value": value} for name, value in tags.items()],
+        }
+        if request.run_name is not None:
+            body["run_name"] = request.run_name
+
+        def was_done() -> Any:
+            """Look for the run by its own tag: an earlier attempt may have created it and lost the answer."""
+            if token is None:
+                raise self._http.failed(
+                    "it is not known whether it has created the run, so that it is not asked again",
+                    retryable=True,
+                )
+            for found in self._search({_TOKEN_TAG: token}, [experiment], 1):
+                return {"run": self._existing(found.run_id)}
+            return None
+
+        return self._post("runs/create", body, was_done=was_done)["run"]["info"]
 
     def _experiment(self, request: RunRequest) -> str:
         name = request.experiment_name
@@ -164,103 +241,109 @@ class RestTracker:
             wanted = request.experiment_id or _DEFAULT_EXPERIMENT
             try:
                 found = self._get("experiments/get", {"experiment_id": wanted})
-            except _Missing:
+            except Refused as error:
+                if error.code != _MISSING:
+                    raise
                 raise not_found("experiment", wanted, self._uri) from None
         else:
             try:
-                found = self._get("experiments/get-by-name", {"experiment_name": name})
-            except _Missing:
-                return str(self._post("experiments/create", {"name": name})["experiment_id"])
+                found = self._experiment_of_name(name)
+                if found is None:
+                    return str(self._post("experiments/create", {"name": name})["experiment_id"])
+            except Refused as error:
+                if error.code != _EXISTS:
+                    raise
+                found = self._experiment_of_name(name)  # another process was faster
+                if found is None:
+                    raise
         experiment = found["experiment"]
         if experiment.get("lifecycle_stage", "active") != "active":
             raise deleted_experiment(experiment["name"], experiment["experiment_id"])
         return str(experiment["experiment_id"])
 
+    def _experiment_of_name(self, name: str) -> Any:
+        try:
+            return self._get("experiments/get-by-name", {"experiment_name": name})
+        except Refused as error:
+            if error.code != _MISSING:
+                raise
+            return None
+
     def _existing(self, run_id: str) -> Any:
         try:
-            info = self._get("runs/get", {"run_id": run_id})["run"]["info"]
-        except _Missing:
+            run = self._get("runs/get", {"run_id": run_id})["run"]
+        except Refused as error:
+            if error.code != _MISSING:
+                raise
             raise not_found("run", run_id, self._uri) from None
-        if info.get("lifecycle_stage", "active") != "active":
+        if run["info"].get("lifecycle_stage", "active") != "active":
             raise deleted_run(run_id)
-        return info
+        return run
+
+    def _search(self, tags: Mapping[str, str], experiments: Sequence[str], limit: int) -> list[RecordedRun]:
+        def runs(token: str | None) -> tuple[list[RecordedRun], str | None]:
+            body = {
+                "experiment_ids": experiments,
+                "filter": tag_filter(tags),
+                "run_view_type": "ACTIVE_ONLY",
+                "order_by": [NEWEST_FIRST],
+                "max_results": min(limit, PAGE),
+            }
+            answer = self._post("runs/search", _page(body, token))
+            return [_recorded(run) for run in answer.get("runs", ())], answer.get("next_page_token")
+
+        return newest(paged(runs), tags, limit) if experiments else []
+
+    def _artifact_uri(self, run_id: str) -> str:
+        if run_id not in self._artifact_uris:
+            self.run(run_id)
+        return self._artifact_uris[run_id]
+
+    def _proxied(self, artifact_uri: str) -> str | None:
+        """Return the path of artifacts below what the server hands out itself; None where it does not."""
+        place = urlsplit(artifact_uri)
+        if place.scheme != "mlflow-artifacts" or place.netloc:
+            return None
+        return place.path.strip("/")
+
+    def _careful(self) -> MlflowTracker:
+        from dioptra_cli.tracking.mlflow_client import MlflowTracker
+
+        return MlflowTracker.on_server(self._uri, self._timeout)
 
     def _get(self, endpoint: str, query: Mapping[str, str]) -> Any:
-        return self._call("GET", f"mlflow/{endpoint}?{urlencode(query)}")
+        return self._http.json("GET", f"{_API}/{endpoint}?{urlencode(query)}")
 
-    def _post(self, endpoint: str, body: Mapping[str, Any]) -> Any:
-        data = json.dumps(body).encode()
-        return self._call("POST", f"mlflow/{endpoint}", data, len(data))
-
-    def _call(self, method: str, path: str, body: Any = None, size: int = 0) -> Any:
-        """Make one request. A connection that the server has closed meanwhile is opened again."""
-        headers = {"Accept": "application/json"}
-        if body is not None:
-            headers["Content-Type"] = (
-                "application/json" if isinstance(body, bytes) else "application/octet-stream"
-            )
-            headers["Content-Length"] = str(size)
-        if self._authorization is not None:
-            headers["Authorization"] = self._authorization
-        url = f"{self._parts.path.rstrip('/')}/api/2.0/{path}"
-        try:
-            reused = self._connection is not None
-            try:
-                status, text = self._exchange(method, url, body, headers)
-            except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
-                if not reused:
-                    raise
-                if hasattr(body, "seek"):
-                    body.seek(0)
-                status, text = self._exchange(method, url, body, headers)
-        except (OSError, http.client.HTTPException) as error:
-            self._disconnect()
-            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise self._failed(reason) from error
-        return self._answer(status, text)
-
-    def _exchange(self, method: str, url: str, body: Any, headers: Mapping[str, str]) -> tuple[int, bytes]:
-        if self._connection is None:
-            secure = self._parts.scheme == "https"
-            kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-            self._connection = kind(self._parts.hostname or "", self._parts.port, timeout=_SECONDS)
-        try:
-            self._connection.request(method, url, body, dict(headers))
-            response = self._connection.getresponse()
-            return response.status, response.read()
-        except BaseException:
-            self._disconnect()
-            raise
-
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def _answer(self, status: int, text: bytes) -> Any:
-        if status == 200:
-            try:
-                return json.loads(text or b"{}")
-            except ValueError:
-                raise self._failed("it does not answer as an MLflow server does") from None
-        try:
-            error = json.loads(text)
-            code, message = error["error_code"], str(error.get("message", "")).strip()
-        except (ValueError, KeyError, TypeError):
-            code, message = "", text.decode("utf-8", "replace").strip()
-        if code == "RESOURCE_DOES_NOT_EXIST":
-            raise _Missing(Problem("tracking-failed", message))
-        lines = message.splitlines()
-        raise self._failed(f"HTTP {status}" + (f": {lines[0]}" if lines else ""))
-
-    def _failed(self, reason: str) -> TrackingError:
-        return TrackingError(
-            Problem("tracking-failed", f"tracking at {uris.shown(self._uri)} failed: {reason}")
-        )
+    def _post(
+        self, endpoint: str, body: Mapping[str, Any], *, was_done: Callable[[], Any] | None = None
+    ) -> Any:
+        return self._http.json("POST", f"{_API}/{endpoint}", body, was_done=was_done)
 
 
-class _Missing(TrackingError):
-    """The server knows no such thing."""
+def _page(body: Mapping[str, Any], token: str | None) -> Mapping[str, Any]:
+    return body if token is None else {**body, "page_token": token}
+
+
+def _recorded(run: Mapping[str, Any]) -> RecordedRun:
+    """Return a run as the API writes it, where what is empty or zero may be left out."""
+    info, data = run["info"], run.get("data", {})
+
+    def moment(name: str) -> int | None:
+        return int(info[name]) if info.get(name) else None
+
+    return RecordedRun(
+        run_id=info["run_id"],
+        run_name=info.get("run_name", ""),
+        experiment_id=str(info["experiment_id"]),
+        status=info.get("status", "RUNNING"),
+        started=moment("start_time"),
+        ended=moment("end_time"),
+        artifact_uri=info.get("artifact_uri", ""),
+        parameters={each["key"]: each.get("value", "") for each in data.get("params", ())},
+        # `NaN` and `Infinity` are no JSON, and come as text.
+        metrics={each["key"]: float(each.get("value", 0.0)) for each in data.get("metrics", ())},
+        tags={each["key"]: each.get("value", "") for each in data.get("tags", ())},
+    )
 
 
 def _authorization(user: str | None, password: str | None, environ: Mapping[str, str]) -> str | None:
@@ -286,8 +369,3 @@ def _entry_points() -> Iterator[str]:
         for path in glob.iglob(os.path.join(glob.escape(directory), "*-info", "entry_points.txt")):
             with contextlib.suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
                 yield file.read()
-
-
-def _now() -> int:
-    """Return the time in milliseconds, as MLflow counts it."""
-    return int(time.time() * 1000)

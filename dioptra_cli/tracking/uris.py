@@ -1,4 +1,4 @@
-"""Tracking URIs: made absolute, shown without credentials, and looked at before a client waits for them.
+"""Tracking URIs: made absolute, and told apart.
 
 Imports no tracking library.
 """
@@ -8,12 +8,8 @@ from __future__ import annotations
 import os
 import re
 
-from dioptra_cli.errors import Problem, TrackingError
-
 _SQLITE = re.compile(r"(sqlite(?:\+\w+)?:///)(.*)", re.DOTALL)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
-_CONNECT_SECONDS = 10.0
 
 
 def absolute(uri: str, directory: str) -> str:
@@ -42,11 +38,6 @@ def absolute(uri: str, directory: str) -> str:
     return "file://" + quote(os.path.abspath(os.path.join(directory, path)))
 
 
-def shown(uri: str) -> str:
-    """Return `uri` without its credentials, for messages."""
-    return _CREDENTIALS.sub("***@", uri)
-
-
 def sqlite_file(uri: str) -> str | None:
     """Return the path of the database of a sqlite URI, None for any other."""
     sqlite = _SQLITE.fullmatch(uri)
@@ -56,65 +47,3 @@ def sqlite_file(uri: str) -> str | None:
 def is_local(uri: str) -> bool:
     """Return whether a tracking URI is a store on this machine."""
     return uri.startswith("file:") or sqlite_file(uri) is not None
-
-
-def require_database(file: str, *, reading: bool = False) -> None:
-    """Look whether a sqlite database can be opened, or made, for MLflow tries for minutes first.
-
-    Nothing else may make the database at the same time. A missing directory is left to MLflow, which makes it.
-
-    Args:
-        file: Its absolute path.
-        reading: Whether it is enough to read one that is there.
-
-    Raises:
-        TrackingError: It cannot.
-    """
-    is_there = os.path.exists(file)
-    if not is_there and not os.path.isdir(os.path.dirname(file)):
-        return
-    only_read = reading and is_there
-    try:
-        open(file, "rb" if only_read else "ab+").close()
-        if not is_there:
-            os.unlink(os.path.realpath(file))
-    except OSError as error:
-        raise TrackingError(
-            Problem(
-                "unusable-store",
-                f"cannot {'read' if only_read else 'write'} the store {file}: {error.strerror or error}",
-                hint="name another with --tracking-uri, such as sqlite:////path/to/mlflow.db, or MLFLOW_TRACKING_URI",
-            )
-        ) from error
-
-
-def require_server(uri: str) -> None:
-    """Look whether something listens at an http(s) URI, for MLflow's client retries for minutes first.
-
-    A proxy may stand between, so with one set nothing is looked at.
-
-    Raises:
-        TrackingError: Nothing answers there.
-    """
-    if not uri.startswith(("http://", "https://")):
-        return
-    import socket
-    from urllib.parse import urlsplit
-    from urllib.request import getproxies, proxy_bypass
-
-    parts = urlsplit(uri)
-    host = parts.hostname or ""
-    if getproxies().get(parts.scheme) and not proxy_bypass(host):
-        return
-    try:
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        socket.create_connection((host, port), timeout=_CONNECT_SECONDS).close()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise TrackingError(
-            Problem(
-                "tracking-unreachable",
-                f"cannot reach the tracking server {shown(uri)}: {reason}",
-                hint="start it, or name another with --tracking-uri or MLFLOW_TRACKING_URI",
-            )
-        ) from error

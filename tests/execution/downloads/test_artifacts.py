@@ -191,7 +191,7 @@ def test_model_and_artifacts_of_one_name_are_put_together(
 
 def test_tracking_server_that_is_not_there(fetch: Fetch, tmp_path: Path) -> None:
     unreachable = MlflowArtifacts(
-        "http://127.0.0.1:1", directory=str(tmp_path), lock_directory=str(tmp_path / "locks")
+        "http://127.0.0.1:1", directory=str(tmp_path), lock_directory=str(tmp_path / "locks"), timeout=0.5
     )
     with pytest.raises(TrackingError):
         unreachable.locate("runs:/1/a")
