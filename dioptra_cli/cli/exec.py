@@ -34,6 +34,7 @@ class _ExecCommand(click.Command):
 def command(ctx: click.Context, /, project: str, **options: Any) -> None:
     """Run any command in the environment that an entry point of PROJECT would get.
 
+    PROJECT is a directory with an MLproject file, the file itself, a git URL or an archive.
     The working directory is the project's, the plugin directories are on the import path, and the tracking URI is
     set, but no run is created: for debugging a script by hand. The exit code is the command's own.
     """
@@ -48,6 +49,7 @@ def _exec(target: str, options: JobOptions, words: list[str]) -> None:
     import os
 
     from dioptra_cli.cli import job
+    from dioptra_cli.cli.projects import located, require_valid
     from dioptra_cli.execution import environment
     from dioptra_cli.execution.process import interruptible, replace_process
     from dioptra_cli.mlproject import loader
@@ -65,7 +67,10 @@ def _exec(target: str, options: JobOptions, words: list[str]) -> None:
     caller = os.getcwd()
     base = environment.snapshot()
     with interruptible():
-        project, _ = loader.require(target)
+        found = located(target, base=base, caller=caller, storage_dir=options.storage_dir)
+        if found.is_fetched:
+            require_valid(found.directory)
+        project, _ = loader.require(found.directory)
         settings = job.job_settings(options, base, project.directory, caller)
         named = options.tracking_uri or base.get(environment.TRACKING_URI)
         tracking_uri = uris.absolute(named, caller) if named else default_uri(caller)

@@ -10,6 +10,7 @@ import click
 
 from dioptra_cli.cli import completion, output
 from dioptra_cli.cli.options import project_argument
+from dioptra_cli.cli.projects import located
 from dioptra_cli.errors import Level
 from dioptra_cli.mlproject import loader
 from dioptra_cli.mlproject.model import EntryPoint, Parameter, Project
@@ -29,14 +30,16 @@ from dioptra_cli.mlproject.selection import require_declared
 def command(project: str, entry_point: str | None, as_json: bool) -> None:
     """List the entry points of PROJECT with their parameters.
 
-    PROJECT is a directory with an MLproject file, or the file itself.
+    PROJECT is a directory with an MLproject file, the file itself, a git URL or an archive.
     """
-    loaded, problems = loader.require(project)
+    found = located(project)
+    loaded, problems = loader.require(found.directory)
     if entry_point is not None and not as_json:
         from dioptra_cli.cli import entry_point_help
 
         chosen = require_declared(loaded, entry_point)
-        entry_point_help.show(loaded, chosen, problems, entry_point_help.run_call(project, entry_point))
+        called = found.name if found.is_fetched else project
+        entry_point_help.show(loaded, chosen, problems, entry_point_help.run_call(called, entry_point))
         return
     shown = (
         list(loaded.entry_points.values()) if entry_point is None else [require_declared(loaded, entry_point)]

@@ -69,9 +69,9 @@ def command(
 ) -> int:
     """Check MLproject files: structure, types, defaults, placeholders, quoting, scripts.
 
-    Each argument is an MLproject file, a project directory, a directory with projects in it, or - for standard
-    input; the current directory by default. Exits with 0 if nothing is wrong, with 1 if there are errors, with 2
-    if the call itself is wrong.
+    Each argument is an MLproject file, a project directory, a directory with projects in it, a git URL, an archive,
+    or - for standard input; the current directory by default. Exits with 0 if nothing is wrong, with 1 if there are
+    errors, with 2 if the call itself is wrong.
     """
     if explain is not None:
         from dioptra_cli.cli import explanation

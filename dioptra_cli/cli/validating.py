@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dioptra_cli.cli import output, reports
+from dioptra_cli.cli.projects import located
 from dioptra_cli.errors import DioptraError, ExitCode, Level, Problem, UsageError
 from dioptra_cli.mlproject import loader
 from dioptra_cli.mlproject.document import Rejected
@@ -56,7 +57,7 @@ def validate(
             )
         )
     checker = Checker(choose(select, ignore))
-    inputs = _inputs(targets, stdin_filename)
+    inputs = _inputs([_on_this_machine(target, fix) for target in targets], stdin_filename)
     totals = _Totals()
     if diff:
         return _show_differences(checker, inputs, totals)
@@ -107,6 +108,20 @@ class _Totals:
             return ExitCode.USAGE
         failed = self.levels[Level.ERROR] or (strict and self.levels[Level.WARNING])
         return ExitCode.INVALID if failed else ExitCode.OK
+
+
+def _on_this_machine(target: str, fix: bool) -> str:
+    """Return where a target lies; one from elsewhere is fetched."""
+    found = located(target)
+    if found.is_fetched and fix:
+        raise UsageError(
+            Problem(
+                "exclusive-options",
+                f"--fix cannot mend {found.name}, only a copy of it",
+                hint="see what it would change with --diff",
+            )
+        )
+    return found.directory
 
 
 def _inputs(targets: Sequence[str], stdin_filename: str | None) -> Iterator[tuple[str, bytes | None]]:

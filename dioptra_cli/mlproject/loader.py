@@ -46,7 +46,7 @@ def project_directory(target: str) -> str:
         return os.path.dirname(os.path.abspath(target))
     hint = None
     if "://" in target or target.startswith("git@"):
-        hint = "remote projects cannot be run directly: clone or download it, and give the directory"
+        hint = "clone or download it, and give the directory"
     message = f"there is no project directory or file '{target}'"
     if os.path.lexists(target):
         message = f"'{target}' is neither a directory nor a file that can be read"
