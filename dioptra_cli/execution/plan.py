@@ -12,6 +12,7 @@ from dioptra_cli.mlproject.model import EntryPoint, Project
 from dioptra_cli.mlproject.selection import Selected
 from dioptra_cli.mlproject.template import Template, parse_template
 from dioptra_cli.parameters.resolve import Given, Value, resolve
+from dioptra_cli.parameters.secrets import MASK, Masker, shown
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,15 @@ class Plan:
         if problems:
             raise ParameterError(problems)
         return replace(self, values=values, command=command)
+
+    def masked(self, masker: Masker) -> Plan:
+        """Return the plan as it may be stored and printed: without secrets, and for nothing else of use."""
+        values = tuple(_masked(value, masker) for value in self.values)
+        if all(is_same.text == value.text for is_same, value in zip(values, self.values, strict=True)):
+            return replace(self, values=values, command=masker(self.command))
+        command, refused = _render(self.entry_point, parse_template(self.entry_point.command or ""), values)
+        # Asterisks cannot stand everywhere: not in `$((...))`.
+        return replace(self, values=values, command=masker(self.command if refused else command))
 
 
 def make_plan(
@@ -103,6 +113,12 @@ def make_plan(
     if refused:
         raise ParameterError([*refused, *warnings])
     return Plan(project, entry_point, resolution.values, command, tuple(warnings))
+
+
+def _masked(value: Value, masker: Masker) -> Value:
+    given = shown(value.name, value.given)
+    text = given if given == MASK else shown(value.name, value.text)
+    return replace(value, given=masker(given), text=masker(text))
 
 
 def _render(

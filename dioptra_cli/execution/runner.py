@@ -5,21 +5,17 @@ The only place that turns the outcome of a child into the status of a run.
 
 from __future__ import annotations
 
-import getpass
-import json
+import contextlib
 import os
-import platform
-import shutil
-import socket
-import tempfile
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from dioptra_cli import __version__
 from dioptra_cli.errors import TrackingError
 from dioptra_cli.execution import environment
+from dioptra_cli.execution.delivery import Failure, deliver
 from dioptra_cli.execution.environment import JobSettings
 from dioptra_cli.execution.plan import Plan
 from dioptra_cli.execution.process import (
@@ -27,22 +23,30 @@ from dioptra_cli.execution.process import (
     End,
     Event,
     Footer,
+    Interrupted,
     Outcome,
     SignalGuard,
     run_child,
     signal_name,
 )
-from dioptra_cli.execution.source import Source, source_name
+from dioptra_cli.execution.records import (
+    TOKEN_TAG,
+    Origin,
+    Recorder,
+    flow_tags,
+    read_flows,
+    recorded_parameters,
+    write_flows,
+)
+from dioptra_cli.execution.spool import Ending, Spool, unwritable
+from dioptra_cli.parameters.secrets import Masker, without_credentials
 from dioptra_cli.tracking.protocol import RunRequest, RunStatus, StartedRun, Tracker
 
 if TYPE_CHECKING:
     from dioptra_cli.flows.report import FlowReport
 
-_RETRY_DELAYS = (0.5, 2.0, 5.0)
-"""Seconds between attempts to record the end of a run: a locked database or a restarting server comes back."""
-_LONGEST_TAG = 8000
-_MOST_FLOWS = 50
-"""So many flows of one run are kept as a record and a picture: a script may run one for each of 1000 settings."""
+_SILENCE = 2.0
+"""Seconds that the store may take before the user is told what we wait for."""
 _STDOUT, _STDERR = 1, 2
 
 
@@ -65,22 +69,32 @@ class Job:
 
     Attributes:
         plan: What to execute; nothing in it is remote any more.
+        origin: Where its project comes from.
         request: The run to record into. The runner adds its own tags.
         settings: The child's environment.
         base: The environment of the caller.
-        source: The state of the project's work tree.
-        keep_directory: Where what could not be recorded is kept.
+        masker: What must be neither stored nor printed.
+        spool: The directory below which runs are kept until their store has all of them.
+        options: What else was asked for, to be recorded.
         timeout: Seconds that the child may take.
+        patience: Seconds to try to record the end of the run while the store is away.
+        capture: Whether to keep what the child writes. Else it has our own streams.
+        provenance: Whether to record the state of code, environment and machine.
         stdout_to: The file descriptor for what the child writes to its standard output.
     """
 
     plan: Plan
+    origin: Origin
     request: RunRequest
     settings: JobSettings
     base: Mapping[str, str]
-    source: Source | None
-    keep_directory: str
+    masker: Masker
+    spool: str
+    options: Mapping[str, Any] = field(default_factory=dict)
     timeout: float | None = None
+    patience: float = 10.0
+    capture: bool = True
+    provenance: bool = True
     stdout_to: int = _STDOUT
 
 
@@ -90,12 +104,12 @@ class Result:
 
     Attributes:
         run: The run.
-        status: Its final status, as decided here; `recorded` says whether the store has it.
+        status: Its final status, as decided here; `failures` says whether the store has it.
         exit_code: What dioptra returns.
         seconds: How long the child ran.
         end: Why it ended, in words.
-        recorded: Whether the tracking store took everything.
-        kept: The directory that holds what it did not take.
+        failures: What the tracking store did not take.
+        kept: The directory that holds it until it is delivered.
         flows: The flows that the child ran, the oldest first.
     """
 
@@ -104,31 +118,9 @@ class Result:
     exit_code: int
     seconds: float
     end: str
-    recorded: bool = True
+    failures: tuple[Failure, ...] = ()
     kept: str | None = None
     flows: tuple[FlowReport, ...] = ()
-
-
-@dataclass
-class _Books:
-    """What of a run's end could be recorded: collects the failures, so that one does not prevent the rest."""
-
-    reporter: Reporter
-    failed: list[str] = field(default_factory=list)
-
-    def record(self, what: str, action: Callable[[], object]) -> None:
-        """Do one entry, with retries. After a failure the store is taken to be gone: no more retries."""
-        delays = () if self.failed else _RETRY_DELAYS
-        for delay in (*delays, None):
-            try:
-                action()
-                return
-            except TrackingError as error:
-                if delay is None:
-                    self.failed.append(what)
-                    self.reporter.warning(f"could not record the {what}: {error}")
-                else:
-                    time.sleep(delay)
 
 
 def execute(job: Job, tracker: Tracker, reporter: Reporter) -> Result:
@@ -138,102 +130,207 @@ def execute(job: Job, tracker: Tracker, reporter: Reporter) -> Result:
     between. A failure to record the end is reported, and changes neither status nor exit code.
 
     Raises:
+        DioptraError: The files of the run cannot be written. Nothing was started.
         TrackingError: The run could not be created. Nothing was started.
         LaunchError: The child could not be started at all; the run is closed as failed.
         Interrupted: The user insisted on leaving before the run could be closed.
     """
-    os.makedirs(job.keep_directory, exist_ok=True)
-    scratch = tempfile.mkdtemp(prefix="run-", dir=job.keep_directory)
-    flow_events = os.path.join(scratch, "flow-events")
-    books = _Books(reporter)
-    keep = False
+    spool = Spool.create(
+        job.spool,
+        project=job.origin.name,
+        entry_point=job.plan.entry_point.name,
+        tracking_uri=without_credentials(tracker.uri),
+        parameters=recorded_parameters(job.plan.masked(job.masker)),
+        has_secrets=bool(job.masker),
+    )
+    execution: _Execution | None = None
+    maybe_made = False  # by a store that had not answered yet: whoever finds the directory can ask it again
     try:
-        _write_records(job, scratch)
+        recorder = Recorder(
+            job.plan, job.origin, job.options, job.masker, spool.entry.artifacts, provenance=job.provenance
+        )
+        with _writing(job.spool):
+            recorder.write_input()
         with SignalGuard() as guard:
-            run = tracker.start(replace(job.request, tags={**_tags(job), **job.request.tags}))
-            keep = True  # from here on there is something to lose
-            reporter.note(f"{job.plan.entry_point.name} · run {run.run_id} ({run.run_name})")
-            status = RunStatus.FAILED
-            try:
-                outcome = _run_child(job, tracker, run, guard, scratch, flow_events, reporter)
-                status = _status(outcome)
-            finally:
-                books.record(f"status {status.value}", lambda: tracker.close(run.run_id, status))
-            end = _describe(outcome)
-            flows = _keep_flows(flow_events, scratch, reporter)
-            _record_end(job, tracker, run, outcome, end, flows, scratch, books)
-            keep = bool(books.failed)
+            tags = {**recorder.tags(), TOKEN_TAG: spool.entry.journal.token}
+            with _waiting(guard, job, reporter):
+                run = tracker.start(replace(job.request, tags={**tags, **job.request.tags}))
+            execution = _Execution(job, tracker, reporter, spool, recorder, guard, run)
+            return execution.run()
+    except Interrupted:
+        maybe_made = execution is None
+        raise
+    except TrackingError as error:
+        maybe_made = execution is None and error.retryable
+        raise
     finally:
-        if not keep:
-            shutil.rmtree(scratch, ignore_errors=True)
-    if keep:
-        _write_json(scratch, "undelivered.json", _undelivered(job, run, status, books.failed))
-    kept = scratch if keep else None
-    return Result(run, status, outcome.exit_code, outcome.seconds, end, not books.failed, kept, flows)
+        keep = maybe_made or (execution is not None and not execution.is_delivered)
+        spool.close(keep=keep)
+        if keep and not maybe_made:
+            reporter.warning("what is missing in the store is kept; 'dioptra sync' delivers it")
 
 
-def _run_child(
-    job: Job,
-    tracker: Tracker,
-    run: StartedRun,
-    guard: SignalGuard,
-    scratch: str,
-    flow_events: str,
-    reporter: Reporter,
-) -> Outcome:
-    added = environment.additions(
-        job.base,
-        job.settings,
-        tracking_uri=tracker.uri,
-        run_id=run.run_id,
-        experiment_id=run.experiment_id,
-        flow_events=flow_events,
-    )
-    logs = os.path.join(scratch, "logs")
-    os.mkdir(logs)
-    os.mkdir(flow_events)
-    outcome = run_child(
-        ["bash", "-c", "--", job.plan.command],  # a command may start with '-'
-        cwd=job.plan.project.directory,
-        env=environment.merged(job.base, added),
-        guard=guard,
-        stdout_log=os.path.join(logs, "stdout.log"),
-        stderr_log=os.path.join(logs, "stderr.log"),
-        stdout_to=job.stdout_to,
-        timeout=job.timeout,
-        on_event=lambda event: reporter.note(_describe_event(event)),
-        footer=reporter.footer(flow_events),
-    )
-    if outcome.leftovers_stopped:
-        reporter.warning("the command left processes behind; they were stopped")
-    if outcome.log_error is not None:
-        reporter.warning(f"the logs are incomplete: {outcome.log_error}")
-    if outcome.end is End.NOT_STARTED:
-        reporter.warning(f"the command could not be started: {outcome.error}")
-    return outcome
+class _Execution:
+    """One run from when it exists to when it is closed.
+
+    Attributes:
+        is_delivered: Whether the store has all of the run.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        tracker: Tracker,
+        reporter: Reporter,
+        spool: Spool,
+        recorder: Recorder,
+        guard: SignalGuard,
+        run: StartedRun,
+    ) -> None:
+        self._job = job
+        self._tracker = tracker
+        self._reporter = reporter
+        self._spool = spool
+        self._recorder = recorder
+        self._guard = guard
+        self._run = run
+        self.is_delivered = False
+
+    def run(self) -> Result:
+        """Run the child, and record its end; see `execute`."""
+        run, entry = self._run, self._spool.entry
+        self._keep(lambda: self._spool.note_run(run))
+        self._reporter.note(f"{self._job.plan.entry_point.name} · run {run.run_id} ({run.run_name})")
+        started = time.time()
+        try:
+            outcome = self._run_child()
+        except BaseException:
+            self._conclude(RunStatus.FAILED, {"dioptra.end": "could not be started"})
+            raise
+        status, end = _status(outcome), _describe(outcome)
+        flows = self._flows()
+        tags = {
+            "dioptra.exit_code": str(outcome.exit_code),
+            "dioptra.seconds": f"{outcome.seconds:.3f}",
+            "dioptra.end": end,
+            **flow_tags(flows, self._job.masker),
+        }
+        facts = {
+            "cpu_seconds": outcome.cpu_seconds,
+            "peak_memory_bytes": outcome.peak_memory,
+            "exit_code": outcome.exit_code,
+            "end": end,
+        }
+        if outcome.cpu_seconds is not None:
+            tags["dioptra.cpu_seconds"] = f"{outcome.cpu_seconds:.3f}"
+        if outcome.peak_memory is not None:
+            tags["dioptra.peak_memory"] = str(outcome.peak_memory)
+        self._keep(lambda: self._recorder.write_end(started, outcome.seconds, facts))
+        failures = self._conclude(status, tags)
+        kept = entry.directory if failures else None
+        return Result(run, status, outcome.exit_code, outcome.seconds, end, failures, kept, flows)
+
+    def _run_child(self) -> Outcome:
+        job, entry = self._job, self._spool.entry
+        added = environment.additions(
+            job.base,
+            job.settings,
+            tracking_uri=self._tracker.uri,
+            run_id=self._run.run_id,
+            experiment_id=self._run.experiment_id,
+            flow_events=entry.flow_events,
+        )
+        whole = environment.merged(job.base, added)
+        self._recorder.look_around(whole, added)
+        logs = os.path.join(entry.artifacts, "logs")
+        if job.capture:
+            os.mkdir(logs)
+        outcome = run_child(
+            ["bash", "-c", "--", job.plan.command],  # a command may start with '-'
+            cwd=job.plan.project.directory,
+            env=whole,
+            guard=self._guard,
+            mark=f"{environment.RUN_ID}={self._run.run_id}",
+            capture=job.capture,
+            stdout_log=os.path.join(logs, "stdout.log") if job.capture else None,
+            stderr_log=os.path.join(logs, "stderr.log") if job.capture else None,
+            log_filter=job.masker.stream,
+            stdout_to=job.stdout_to,
+            timeout=job.timeout,
+            on_event=lambda event: self._reporter.note(_describe_event(event)),
+            footer=self._reporter.footer(entry.flow_events),
+        )
+        if outcome.leftovers_stopped:
+            self._reporter.warning("the command left processes behind; they were stopped")
+        if outcome.log_error is not None:
+            self._reporter.warning(f"the logs are incomplete: {outcome.log_error}")
+        if outcome.end is End.NOT_STARTED:
+            self._reporter.warning(f"the command could not be started: {outcome.error}")
+        return outcome
+
+    def _flows(self) -> tuple[FlowReport, ...]:
+        """Write what the run keeps of its flows, a record and a picture of each."""
+        entry = self._spool.entry
+        flows: tuple[FlowReport, ...] = ()
+        try:
+            flows = read_flows(entry.flow_events)
+            omitted = write_flows(entry.artifacts, flows, self._job.masker)
+        except Exception as error:  # a full disk, or a mistake of ours: a picture is not worth a run
+            self._reporter.warning(f"the record of the flows is incomplete: {error}")
+        else:
+            if omitted:
+                kept = len(flows) - omitted
+                self._reporter.note(f"of {len(flows)} flows, the first {kept} are kept as artifacts")
+        return flows
+
+    def _conclude(self, status: RunStatus, tags: Mapping[str, str]) -> tuple[Failure, ...]:
+        """Record the end of the run, first with us, then in the store; return what that did not take."""
+        ending = Ending(status, int(time.time() * 1000), tags)
+        self._keep(lambda: self._spool.note_ending(ending))
+        with _waiting(self._guard, self._job, self._reporter):
+            found = deliver(self._spool.entry, self._run, ending, self._tracker, self._job.patience)
+        failures = tuple(found)
+        self.is_delivered = not failures
+        if failures:
+            missing = tuple(failure.what for failure in failures)
+            self._keep(lambda: self._spool.note_failures(missing))
+            reason = next((f": {failure.error}" for failure in failures if failure.error), "")
+            self._reporter.warning(f"not recorded: {', '.join(missing)}{reason}")
+        return failures
+
+    def _keep(self, write: Callable[[], None]) -> None:
+        """Write something down for later; where that fails, the run itself goes on."""
+        try:
+            write()
+        except OSError as error:
+            self._reporter.warning(f"the records of the run are incomplete: {error}")
 
 
-def _keep_flows(flow_events: str, scratch: str, reporter: Reporter) -> tuple[FlowReport, ...]:
-    """Write what the run keeps of its flows, a record and a picture of each, and remove the event files."""
-    flows: tuple[FlowReport, ...] = ()
+@contextlib.contextmanager
+def _waiting(guard: SignalGuard, job: Job, reporter: Reporter) -> Iterator[None]:
+    """Where the store lets us wait in the block, say so, and let the next request to stop end the waiting."""
+
+    def say() -> None:
+        guard.patience = guard.unheard + 1
+        reporter.note(f"waiting for the tracking store, up to {job.patience:g} s; Ctrl-C ends the waiting")
+
+    before, timer = guard.patience, threading.Timer(_SILENCE, say)
+    timer.daemon = True
+    timer.start()
     try:
-        if os.path.isdir(flow_events) and os.listdir(flow_events):
-            from dioptra_cli.flows import picture  # most runs have no flows
-            from dioptra_cli.flows.report import FlowEvents, as_json
-
-            flows = tuple(FlowEvents(flow_events).finish())
-        for number, flow in enumerate(flows[:_MOST_FLOWS], 1):
-            name = "flow" if number == 1 else f"flow-{number}"
-            _write_json(scratch, f"{name}.json", as_json(flow))
-            with open(os.path.join(scratch, f"{name}.svg"), "w", encoding="utf-8") as file:
-                file.write(picture.svg(flow))
-        if len(flows) > _MOST_FLOWS:
-            reporter.note(f"of {len(flows)} flows, the first {_MOST_FLOWS} are kept as artifacts")
-    except Exception as error:  # a full disk, or a mistake of ours: a picture is not worth a run
-        reporter.warning(f"the record of the flows is incomplete: {error}")
+        yield
     finally:
-        shutil.rmtree(flow_events, ignore_errors=True)
-    return flows
+        timer.cancel()
+        guard.patience = before
+
+
+@contextlib.contextmanager
+def _writing(place: str) -> Iterator[None]:
+    """Turn a failure to write the first files of a run into an error that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise unwritable(place, error) from error
 
 
 def _status(outcome: Outcome) -> RunStatus:
@@ -263,121 +360,3 @@ def _describe_event(event: Event) -> str:
     if name == "SIGINT":  # the first step; the user may not want to wait for the next one
         said += "; another Ctrl-C sends SIGTERM at once"
     return said
-
-
-def _record_end(
-    job: Job,
-    tracker: Tracker,
-    run: StartedRun,
-    outcome: Outcome,
-    end: str,
-    flows: Sequence[FlowReport],
-    scratch: str,
-    books: _Books,
-) -> None:
-    def parameters() -> None:
-        logged = tracker.logged_parameters(run.run_id)
-        missing = {v.name: recordable(v.given) for v in job.plan.values if v.name not in logged}
-        if missing:
-            tracker.log_parameters(run.run_id, missing)
-
-    tags = {
-        "dioptra.exit_code": str(outcome.exit_code),
-        "dioptra.seconds": f"{outcome.seconds:.3f}",
-        "dioptra.end": end,
-    }
-    if flows:
-        from dioptra_cli.flows.report import summary
-
-        told = "; ".join(map(summary, flows[:_MOST_FLOWS]))
-        tags["dioptra.flow"] = told if len(told) <= _LONGEST_TAG else f"{told[: _LONGEST_TAG - 1]}…"
-    books.record("parameters", parameters)
-    books.record("tags", lambda: tracker.set_tags(run.run_id, tags))
-    books.record("artifacts", lambda: tracker.log_artifacts(run.run_id, scratch))
-
-
-def _tags(job: Job) -> dict[str, str]:
-    """Return MLflow's own tags for the run of a project, and dioptra's."""
-    plan, source = job.plan, job.source
-    parameters = json.dumps({v.name: recordable(v.given) for v in plan.values}, ensure_ascii=False)
-    tags = {
-        "mlflow.user": _user(),
-        "mlflow.source.name": source_name(plan.project.directory, source),
-        "mlflow.source.type": "PROJECT",
-        "mlflow.project.entryPoint": plan.entry_point.name,
-        "mlflow.project.backend": "local",
-        "dioptra.version": __version__,
-        "dioptra.host": socket.gethostname(),
-        "dioptra.command": recordable(plan.command),
-    }
-    if len(parameters) <= _LONGEST_TAG:  # else the artifact has them; half of a JSON text is of no use
-        tags["dioptra.parameters"] = parameters
-    if source is not None:
-        tags["dioptra.working_tree"] = "modified" if source.dirty else "clean"
-        tags["mlflow.source.git.dirty"] = str(source.dirty).lower()
-        if source.commit is not None:
-            tags["mlflow.source.git.commit"] = source.commit
-        if source.repository is not None:
-            tags["mlflow.source.git.repoURL"] = source.repository
-            tags["mlflow.gitRepoURL"] = source.repository  # the name that older versions of MLflow read
-    return tags
-
-
-def _write_records(job: Job, directory: str) -> None:
-    """Write what the run keeps of its input: the MLproject file, the resolved parameters, local changes."""
-    plan = job.plan
-    if plan.project.file is not None:
-        with open(os.path.join(directory, "MLproject"), "w", encoding="utf-8") as file:
-            file.write(plan.project.source)
-    if job.source is not None and job.source.diff:
-        with open(
-            os.path.join(directory, "git.diff"), "w", encoding="utf-8", errors="surrogateescape"
-        ) as file:
-            file.write(job.source.diff + "\n")
-    _write_json(
-        directory,
-        "parameters.json",
-        {
-            "entry_point": plan.entry_point.name,
-            "command": recordable(plan.command),
-            "python": platform.python_version(),
-            "parameters": [
-                {
-                    "name": value.name,
-                    "type": value.type,
-                    "value": recordable(value.given),
-                    "resolved": recordable(value.text),
-                    "source": value.origin.value,
-                    "declared": value.declared,
-                }
-                for value in plan.values
-            ],
-        },
-    )
-
-
-def _write_json(directory: str, name: str, content: Any) -> None:
-    with open(os.path.join(directory, name), "w", encoding="utf-8") as file:
-        json.dump(content, file, indent=2, ensure_ascii=False)
-        file.write("\n")
-
-
-def _undelivered(job: Job, run: StartedRun, status: RunStatus, failed: list[str]) -> dict[str, Any]:
-    return {
-        "run_id": run.run_id,
-        "status": status.value,
-        "failed": failed,
-        "parameters": {v.name: recordable(v.given) for v in job.plan.values},
-    }
-
-
-def recordable(text: str) -> str:
-    """Return `text` as a store can hold it: bytes that are no UTF-8 become replacement characters."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # no name for this user id, as in many containers
-        return str(os.getuid())

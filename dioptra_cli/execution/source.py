@@ -1,53 +1,160 @@
-"""What version control says of a project: the commit, local changes, the repository. Reads; changes nothing."""
+"""What version control says of a project: the commit, local changes, the repository. Reads; changes nothing.
+
+Takes no locks, starts no pager, no external diff and no file-system monitor, and is not swayed by what the user has
+configured about how git shows things. Of a work tree that git cannot read in time, it says what is missing.
+"""
 
 from __future__ import annotations
 
 import os
-import re
-from dataclasses import dataclass
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
-from dioptra_cli.execution.process import capture
+from dioptra_cli.execution import environment
+from dioptra_cli.execution.process import Captured, capture
+from dioptra_cli.parameters.secrets import MASK, without_credentials
 
-_PASSWORD = re.compile(r"(?<=://)[^/@\s]+@")
-_LONGEST_DIFF = 5_000_000
-_SECONDS = 20.0
+LONGEST_DIFF = 5_000_000
+"""Bytes. A longer diff is left out: half of one cannot be applied."""
+MOST_UNTRACKED = 100
+"""So many untracked files are named."""
+SECONDS = 5.0
+"""How long all of git's answers together may take."""
+
+_OF_ANOTHER_REPOSITORY = (
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_COMMON_DIR",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_NAMESPACE",
+    "GIT_DIFF_OPTS",
+)
+"""Variables that a git hook sets, which would make every directory look like that hook's repository."""
+_SETTINGS = {
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_NO_LAZY_FETCH": "1",  # a partial clone would ask its server for the files of a diff
+    "GIT_TERMINAL_PROMPT": "0",
+}
+_CONFIGURED = (
+    "core.fsmonitor=false",  # a program that the repository's own settings may name
+    "core.quotePath=true",
+    "diff.autoRefreshIndex=true",
+    "diff.suppressBlankEmpty=false",
+)
+"""What no option says."""
+_STATUS = (
+    *("status", "--porcelain=v2", "--branch", "-z", "--no-ahead-behind", "--no-renames"),
+    *("--untracked-files=all", "--ignored=no", "--ignore-submodules=none"),
+)
+_DIFF = (
+    *("diff", "--binary", "--no-ext-diff", "--no-textconv", "--no-color", "--no-color-moved"),
+    *("--no-renames", "--no-relative", "--src-prefix=a/", "--dst-prefix=b/", "--unified=3"),
+    *("--inter-hunk-context=0", "--diff-algorithm=myers", "--ws-error-highlight=none", "-O/dev/null"),
+    # What is changed within a submodule is no part of a patch that can be applied.
+    *("--submodule=short", "--ignore-submodules=dirty"),
+)
 
 
 @dataclass(frozen=True)
 class Source:
-    """The state of the git work tree that a project lies in.
+    """The state of the git work tree that a project lies in. Names are relative to its top.
 
     Attributes:
         root: The top of the work tree.
         commit: The full commit id; None before the first commit.
-        dirty: Whether tracked files differ from the commit, or untracked ones lie in the project.
-        diff: The difference of the tracked files from the commit.
+        dirty: Whether tracked files differ from the commit, or untracked ones lie in the project; None where
+            git did not say in time.
+        diff: The difference of the tracked files from the commit, for `git apply`; empty where there is none.
         repository: The URL of `origin`, without credentials.
+        branch: The branch; None on a detached HEAD.
+        untracked: Files in the project that are neither tracked nor ignored, those nearest to the top first, at
+            most `MOST_UNTRACKED`.
+        untracked_omitted: How many more there are.
+        diff_omitted: The bytes of a diff that was too long to be kept.
+        submodules: Those that are not as the commit has them, each with how: `lib: other commit`.
+        missing: What git did not tell, in words.
     """
 
     root: str
     commit: str | None
-    dirty: bool
+    dirty: bool | None
     diff: str
     repository: str | None
+    branch: str | None = None
+    untracked: tuple[str, ...] = ()
+    untracked_omitted: int = 0
+    diff_omitted: int | None = None
+    submodules: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
-def read_source(directory: str) -> Source | None:
-    """Return the state of the work tree around `directory`, None where there is no git or no work tree."""
-    root = git(directory, "rev-parse", "--show-toplevel")
-    if not root:
+class _Status(NamedTuple):
+    """What `git status` says: see `Source`. `changed` is whether tracked files are."""
+
+    branch: str | None
+    changed: bool
+    untracked: list[str]
+    submodules: list[str]
+
+
+def read_source(directory: str, *, seconds: float = SECONDS) -> Source | None:
+    """Return the state of the work tree around `directory`, in not much more than `seconds`.
+
+    Returns:
+        None where there is no git, no work tree, or one that git refuses to read, such as another user's.
+    """
+    deadline = time.monotonic() + seconds
+
+    def ask(*arguments: str) -> Captured | None:
+        return _git(directory, arguments, max(deadline - time.monotonic(), 0.01))
+
+    found = ask("rev-parse", "--show-toplevel", "--verify", "--quiet", "HEAD")
+    if found is None or not found.stdout:
         return None
-    commit = git(directory, "rev-parse", "--verify", "--quiet", "HEAD")
-    status = git(directory, "status", "--porcelain", "--untracked-files=normal", "--", ".")
-    diff = (git(directory, "diff", "--no-ext-diff", "--no-color", "HEAD") or "") if commit and status else ""
-    url = git(directory, "config", "--get", "remote.origin.url")
-    return Source(
-        root,
-        commit,
-        bool(status),
-        diff if len(diff) <= _LONGEST_DIFF else "",
-        _PASSWORD.sub("", url) if url else None,
+    lines = _text(found.stdout).removesuffix("\n")
+    root, commit = lines, None
+    if found.returncode == 0:  # the name of a directory may have lines, a commit has not
+        root, _, commit = lines.rpartition("\n")
+    url = ask("config", "--get", "remote.origin.url")
+    source = Source(root, commit, None, "", _shown(_text(url.stdout).strip()) if url else None)
+    answer = ask(*_STATUS)
+    if answer is None or answer.returncode != 0:
+        return replace(source, missing=(f"the state of the work tree: {_why_not(answer, seconds)}",))
+    status = _read_status(answer.stdout)
+    inside = _inside(directory, root)
+    untracked = sorted(
+        (name for name in status.untracked if inside == "." or name.startswith(f"{inside}/")),
+        key=lambda name: (name.count("/"), name),
     )
+    source = replace(
+        source,
+        branch=status.branch,
+        dirty=status.changed or bool(untracked),
+        untracked=tuple(untracked[:MOST_UNTRACKED]),
+        untracked_omitted=max(len(untracked) - MOST_UNTRACKED, 0),
+        submodules=tuple(status.submodules),
+    )
+    if commit is None or not status.changed:
+        return source
+    try:
+        # Into a file: it may be larger than what memory should hold.
+        with tempfile.TemporaryDirectory(prefix="dioptra-") as scratch:
+            file = os.path.join(scratch, "git.diff")
+            answer = ask(*_DIFF, f"--output={file}", commit)
+            if answer is None or answer.returncode != 0:
+                return replace(source, missing=(f"the diff: {_why_not(answer, seconds)}",))
+            size = os.path.getsize(file)
+            if size > LONGEST_DIFF:
+                return replace(source, diff_omitted=size)
+            with open(file, "rb") as stream:
+                return replace(source, diff=_text(stream.read()).removesuffix("\n"))
+    except OSError as error:
+        return replace(source, missing=(f"the diff: {error.strerror}",))
 
 
 def source_name(directory: str, source: Source | None) -> str:
@@ -57,13 +164,71 @@ def source_name(directory: str, source: Source | None) -> str:
     """
     if source is None:
         return directory
-    inside = os.path.relpath(os.path.realpath(directory), os.path.realpath(source.root))
+    inside = _inside(directory, source.root)
     return f"file://{source.root}" + ("" if inside == "." else f"#{inside}")
 
 
 def git(directory: str, *arguments: str) -> str | None:
     """Return what git prints, without the last newline; None where it is not there, or fails, or prints nothing."""
-    captured = capture(["git", "-C", directory, *arguments], timeout=_SECONDS)
-    if captured is None or captured.returncode != 0:
+    answer = _git(directory, arguments, SECONDS)
+    if answer is None or answer.returncode != 0:
         return None
-    return os.fsdecode(captured.stdout).removesuffix("\n") or None
+    return _text(answer.stdout).removesuffix("\n") or None
+
+
+def _git(directory: str, arguments: Sequence[str], timeout: float) -> Captured | None:
+    environ = {k: v for k, v in environment.snapshot().items() if k not in _OF_ANOTHER_REPOSITORY}
+    argv = ["git", "--no-pager", *(word for setting in _CONFIGURED for word in ("-c", setting))]
+    argv += ["-C", directory, *arguments]
+    return capture(argv, env={**environ, **_SETTINGS}, timeout=timeout)
+
+
+def _read_status(output: bytes) -> _Status:
+    """Read `git status --porcelain=v2 -z`: https://git-scm.com/docs/git-status#_porcelain_format_version_2."""
+    branch, changed = None, False
+    untracked: list[str] = []
+    submodules: list[str] = []
+    for entry in _text(output).split("\0"):
+        kind, _, rest = entry.partition(" ")
+        if kind == "#":
+            key, _, value = rest.partition(" ")
+            if key == "branch.head" and value != "(detached)":
+                branch = value
+        elif kind == "?":
+            untracked.append(rest)
+        elif kind in ("1", "u"):
+            changed = True
+            *fields, name = rest.split(" ", 7 if kind == "1" else 9)
+            if fields[1].startswith("S"):
+                submodules.append(f"{name}: {', '.join(_of_submodule(fields[0], fields[1]))}")
+    return _Status(branch, changed, untracked, submodules)
+
+
+def _of_submodule(change: str, state: str) -> Iterable[str]:
+    """Yield how a submodule differs from the commit around it, from the fields `XY` and `SCMU` of git's status."""
+    if state[1] == "C" or change[0] != ".":
+        yield "other commit"
+    if state[2] == "M":
+        yield "modified files"
+    if state[3] == "U":
+        yield "untracked files"
+
+
+def _why_not(answer: Captured | None, seconds: float) -> str:
+    if answer is None:
+        return f"git gave no answer within {seconds:g} s"
+    lines = _text(answer.stderr).strip().splitlines()
+    return lines[-1] if lines else "git failed"
+
+
+def _shown(url: str) -> str | None:
+    """Return a URL without user and password, so that it can still be cloned; `git@` stays."""
+    return without_credentials(url).replace(f"{MASK}@", "") or None
+
+
+def _inside(directory: str, root: str) -> str:
+    return os.path.relpath(os.path.realpath(directory), os.path.realpath(root))
+
+
+def _text(output: bytes) -> str:
+    return output.decode("utf-8", "surrogateescape")

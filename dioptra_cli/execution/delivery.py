@@ -1,0 +1,179 @@
+"""Brings the end of a run to its store: at the end of the run itself, or later, from what was kept of it.
+
+Every step can be done twice with the same result, so that what broke off half-way is simply done again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+from dioptra_cli.errors import TrackingError
+from dioptra_cli.execution.process import Interrupted
+from dioptra_cli.execution.records import TOKEN_TAG, flow_tags, read_flows, write_flows
+from dioptra_cli.execution.spool import Ending, Entry
+from dioptra_cli.parameters.secrets import Masker
+from dioptra_cli.tracking.protocol import RunStatus, StartedRun, Tracker
+
+_FIRST_DELAY, _LONGEST_DELAY = 0.5, 5.0
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One thing that a store did not take.
+
+    Attributes:
+        what: In words, such as `artifacts`.
+        error: Why; None where it was not tried, or not to the end.
+    """
+
+    what: str
+    error: TrackingError | None
+
+
+def deliver(
+    entry: Entry, run: StartedRun, ending: Ending, tracker: Tracker, patience: float
+) -> list[Failure]:
+    """Record the end of a run: its status first, then its parameters, tags and artifacts.
+
+    Args:
+        entry: What is kept of the run.
+        run: The run.
+        ending: How it ended.
+        tracker: Its store.
+        patience: Seconds to repeat a step that fails at once in a way that may pass. What takes its time to fail has
+            tried already.
+
+    Returns:
+        What the store did not take. Where it stays away, or the user wants to wait no longer, the rest is not tried.
+    """
+
+    def parameters() -> None:
+        wanted = entry.journal.parameters
+        if wanted:
+            there = tracker.logged_parameters(run.run_id)
+            missing = {name: value for name, value in wanted.items() if name not in there}
+            if missing:
+                tracker.log_parameters(run.run_id, missing)
+
+    steps: Iterable[tuple[str, Callable[[], object]]] = (
+        (f"status {ending.status.value}", lambda: tracker.close(run.run_id, ending.status, ending.ended)),
+        ("parameters", parameters),
+        ("tags", lambda: tracker.set_tags(run.run_id, ending.tags)),
+        ("artifacts", lambda: tracker.log_artifacts(run.run_id, entry.artifacts)),
+    )
+    failures: list[Failure] = []
+    is_over = False
+    for what, action in steps:
+        if is_over:
+            failures.append(Failure(what, None))
+            continue
+        try:
+            error = _attempt(action, patience)
+        except Interrupted:
+            failures.append(Failure(what, None))
+            is_over = True
+            continue
+        if error is not None:
+            failures.append(Failure(what, error))
+            is_over = error.retryable
+    return failures
+
+
+def _attempt(action: Callable[[], object], patience: float) -> TrackingError | None:
+    """Do something, and again while it fails in a way that may pass. Returns the last failure."""
+    deadline, delay = time.monotonic() + patience, _FIRST_DELAY
+    while True:
+        try:
+            action()
+            return None
+        except TrackingError as error:
+            if not error.retryable or time.monotonic() + delay > deadline:
+                return error
+        time.sleep(delay)
+        delay = min(2 * delay, _LONGEST_DELAY)
+
+
+class Became(str, Enum):
+    """What became of a run that was kept."""
+
+    DELIVERED = "delivered"
+    CLOSED = "closed"
+    FORGOTTEN = "forgotten"
+    FAILED = "failed"
+    BUSY = "busy"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of one run that was kept.
+
+    Attributes:
+        entry: The run.
+        became: `delivered`: the store has all of it. `closed`: likewise; its dioptra was killed, and the run too.
+            `forgotten`: there was no run to deliver. `failed`: some is still missing. `busy`: another process has it.
+        failures: What is still missing.
+    """
+
+    entry: Entry
+    became: Became
+    failures: tuple[Failure, ...] = ()
+
+
+def deliver_kept(entry: Entry, tracker: Tracker, patience: float) -> Report:
+    """Bring what was kept of a run to its store, and remove it when the store has all.
+
+    A run whose dioptra was killed before it could write down an ending is closed as `KILLED`.
+
+    Raises:
+        TrackingError: It cannot be told whether the store has the run.
+    """
+    with entry.claimed() as mine:
+        if mine is None:
+            return Report(entry, Became.BUSY)
+        run = mine.journal.run
+        if run is None:
+            run = _find(mine.journal.token, tracker)
+        if run is None:
+            mine.remove()
+            return Report(mine, Became.FORGOTTEN)
+        ending, became = mine.journal.ending, Became.DELIVERED
+        if ending is None:
+            ending, became = _ending_of_killed(mine), Became.CLOSED
+        failures = deliver(mine, run, ending, tracker, patience)
+        if failures:
+            return Report(mine, Became.FAILED, tuple(failures))
+        mine.remove()
+        return Report(mine, became)
+
+
+def _find(token: str, tracker: Tracker) -> StartedRun | None:
+    """Return the run that a dioptra asked for and was killed before it heard of it."""
+    found = tracker.find({TOKEN_TAG: token}, limit=1)
+    if not found:
+        return None
+    run = found[0]
+    return StartedRun(run.run_id, run.experiment_id, run.run_name, run.artifact_uri)
+
+
+def _ending_of_killed(entry: Entry) -> Ending:
+    """Return the end of a run whose dioptra was killed, as far as its traces tell; write what its flows reported."""
+    last = entry.journal.started / 1000
+    for directory, _, names in os.walk(entry.directory):
+        for name in names:
+            with contextlib.suppress(OSError):
+                last = max(last, os.stat(os.path.join(directory, name)).st_mtime)
+    tags = {
+        "dioptra.end": "dioptra was killed",
+        "dioptra.seconds": f"{last - entry.journal.started / 1000:.3f}",
+    }
+    if not entry.journal.has_secrets:  # else nobody knows any more what must not be seen
+        flows = read_flows(entry.flow_events)
+        with contextlib.suppress(OSError):
+            write_flows(entry.artifacts, flows, Masker())
+            tags |= flow_tags(flows, Masker())
+    return Ending(RunStatus.KILLED, int(last * 1000), tags)

@@ -1,0 +1,317 @@
+"""What a run records about itself: its tags, and the files among its artifacts. Without secrets, all of it.
+
+Writes into the directory that it is given; talks to no store.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import platform
+import socket
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from dioptra_cli import __version__
+from dioptra_cli.execution.plan import Plan
+from dioptra_cli.execution.source import Source, source_name
+from dioptra_cli.parameters.secrets import MASK, Masker, shown
+
+if TYPE_CHECKING:
+    from dioptra_cli.execution.packages import Installed
+    from dioptra_cli.flows.report import FlowReport
+
+PROJECT_TAG = "dioptra.project"
+TOKEN_TAG = "dioptra.token"
+
+_LONGEST_TAG = 8000
+_MOST_FLOWS = 50
+"""So many flows of one run are kept as a record and a picture: a script may run one for each of 1000 settings."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the project of a run comes from.
+
+    Attributes:
+        name: What names it from any directory: a path, or a URL without credentials.
+        source: The state of its work tree, if it lies in one.
+        version: The git revision that was asked for.
+        archive: The URI and the SHA-256 of the archive that it was unpacked from.
+    """
+
+    name: str
+    source: Source | None = None
+    version: str | None = None
+    archive: tuple[str, str] | None = None
+
+
+class Recorder:
+    """Writes the records of one run into a directory.
+
+    Args:
+        plan: What is executed.
+        origin: Where the project comes from.
+        options: What was asked for beside parameters, as JSON: the options of `run` that `rerun` repeats.
+        masker: What must not be seen.
+        directory: Where the artifacts are collected. It exists.
+        provenance: Whether to record the state of code, environment and machine, beside what the run does.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        origin: Origin,
+        options: Mapping[str, Any],
+        masker: Masker,
+        directory: str,
+        *,
+        provenance: bool = True,
+    ) -> None:
+        self._plan = plan.masked(masker)
+        self._origin = origin
+        self._options = options
+        self._masker = masker
+        self._directory = directory
+        self._wants_provenance = provenance
+        self._provenance: dict[str, Any] = {}
+        self._installed: Installed | None = None
+        self._look: threading.Thread | None = None
+
+    def tags(self) -> dict[str, str]:
+        """Return MLflow's own tags for the run of a project, and dioptra's."""
+        plan, origin = self._plan, self._origin
+        parameters = json.dumps(recorded_parameters(plan), ensure_ascii=False)
+        tags = {
+            "mlflow.user": _user(),
+            "mlflow.source.name": self._source_name(),
+            "mlflow.source.type": "PROJECT",
+            "mlflow.project.entryPoint": plan.entry_point.name,
+            "mlflow.project.backend": "local",
+            PROJECT_TAG: origin.name,
+            "dioptra.version": __version__,
+            "dioptra.host": socket.gethostname(),
+            "dioptra.command": plan.command,
+        }
+        if len(parameters) <= _LONGEST_TAG:  # else the artifact has them; half of a JSON text is of no use
+            tags["dioptra.parameters"] = parameters
+        if origin.version is not None:
+            tags["dioptra.project_version"] = origin.version
+        source = origin.source
+        if source is not None and self._wants_provenance:
+            if source.dirty is not None:
+                tags["dioptra.working_tree"] = "modified" if source.dirty else "clean"
+                tags["mlflow.source.git.dirty"] = str(source.dirty).lower()
+            if source.commit is not None:
+                tags["mlflow.source.git.commit"] = source.commit
+            if source.repository is not None:
+                tags["mlflow.source.git.repoURL"] = source.repository
+                tags["mlflow.gitRepoURL"] = source.repository  # the name that older versions of MLflow read
+        return {name: recordable(self._masker(value)) for name, value in tags.items()}
+
+    def write_input(self) -> None:
+        """Write what is known before the run: the MLproject file, the parameters, the state of the code.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        plan = self._plan
+        content = {
+            "entry_point": plan.entry_point.name,
+            "command": plan.command,
+            "python": platform.python_version(),
+            "parameters": [
+                {
+                    "name": value.name,
+                    "type": value.type,
+                    "value": value.given,
+                    "resolved": value.text,
+                    "source": value.origin.value,
+                    "declared": value.declared,
+                    "masked": MASK in value.given,
+                }
+                for value in plan.values
+            ],
+        }
+        self._write_json("parameters.json", content)
+        if not self._wants_provenance:
+            return
+        if plan.project.file is not None:
+            self._write("MLproject", plan.project.source)
+        source, archive = self._origin.source, self._origin.archive
+        if source is not None and source.diff:
+            self._write("git.diff", source.diff + "\n")
+        self._provenance = {
+            "dioptra": __version__,
+            "project": self._origin.name,
+            "version": self._origin.version,
+            "directory": plan.project.directory,
+            "entry_point": plan.entry_point.name,
+            "command": plan.command,
+            "options": self._options,
+            "git": None if source is None else _git(source),
+            "archive": None if archive is None else {"uri": archive[0], "sha256": archive[1]},
+            "platform": platform.platform(),
+            "host": socket.gethostname(),
+            "user": _user(),
+        }
+
+    def look_around(self, environ: Mapping[str, str], added: Mapping[str, str]) -> None:
+        """Begin to find out what is installed in the command's Python, beside the command.
+
+        Args:
+            environ: The command's whole environment.
+            added: What of it dioptra has added.
+        """
+        if not self._wants_provenance:
+            return
+        self._provenance["environment"] = {name: shown(name, value) for name, value in added.items()}
+
+        def look() -> None:
+            from dioptra_cli.execution.packages import installed
+
+            self._installed = installed(environ, self._plan.project.directory)
+
+        self._look = threading.Thread(target=look, name="dioptra-packages", daemon=True)
+        self._look.start()
+
+    def write_end(self, started: float, seconds: float, facts: Mapping[str, Any]) -> None:
+        """Write what is known after the run.
+
+        Args:
+            started: When the command was started, in seconds since 1970.
+            seconds: How long it ran.
+            facts: How it ended and what it took; for `provenance.json`.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        if not self._wants_provenance:
+            return
+        if self._look is not None:
+            self._look.join()
+        found = self._installed
+        if found is not None:
+            self._provenance["python"] = {
+                "executable": found.executable,
+                "version": found.version,
+                "implementation": found.implementation,
+            }
+            self._write("requirements.txt", "".join(f"{line}\n" for line in found.packages))
+        self._provenance |= {
+            "started": _moment(started),
+            "ended": _moment(started + seconds),
+            "seconds": round(seconds, 3),
+            **facts,
+        }
+        self._write_json("provenance.json", self._provenance)
+
+    def _source_name(self) -> str:
+        name = self._origin.name
+        return source_name(name, self._origin.source) if os.path.isabs(name) else name
+
+    def _write_json(self, name: str, content: Any) -> None:
+        # Masked before it is JSON: in there, a secret may look different, and a mask could break it.
+        _write(self._directory, name, as_json(_storable(content, self._masker)))
+
+    def _write(self, name: str, text: str) -> None:
+        _write(self._directory, name, self._masker(text))
+
+
+def recorded_parameters(masked: Plan) -> dict[str, str]:
+    """Return the parameters of a masked plan as the user wrote them."""
+    return {recordable(value.name): recordable(value.given) for value in masked.values}
+
+
+def read_flows(directory: str) -> tuple[FlowReport, ...]:
+    """Return what the flows of a run have reported into a directory, the oldest first."""
+    if not (os.path.isdir(directory) and os.listdir(directory)):
+        return ()
+    from dioptra_cli.flows.report import FlowEvents  # most runs have no flows
+
+    return tuple(FlowEvents(directory).finish())
+
+
+def write_flows(directory: str, flows: Sequence[FlowReport], masker: Masker) -> int:
+    """Write a record and a picture of each flow, up to a number.
+
+    Returns:
+        How many flows are beyond that number.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    if not flows:
+        return 0
+    from dioptra_cli.flows import picture, report
+
+    for number, flow in enumerate(flows[:_MOST_FLOWS], 1):
+        name = "flow" if number == 1 else f"flow-{number}"
+        _write(directory, f"{name}.json", as_json(_storable(report.as_json(flow), masker)))
+        _write(directory, f"{name}.svg", masker(picture.svg(flow)))
+    return max(0, len(flows) - _MOST_FLOWS)
+
+
+def flow_tags(flows: Sequence[FlowReport], masker: Masker) -> dict[str, str]:
+    """Return the tag that tells what became of the flows of a run."""
+    if not flows:
+        return {}
+    from dioptra_cli.flows.report import summary
+
+    told = masker("; ".join(map(summary, flows[:_MOST_FLOWS])))
+    return {"dioptra.flow": told if len(told) <= _LONGEST_TAG else f"{told[: _LONGEST_TAG - 1]}…"}
+
+
+def recordable(text: str) -> str:
+    """Return `text` as a store can hold it: bytes that are no UTF-8 become replacement characters."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def as_json(content: Any) -> str:
+    """Return JSON for people: indented, not escaped, with a newline at the end."""
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def _storable(content: Any, masker: Masker) -> Any:
+    if isinstance(content, str):
+        return recordable(masker(content))
+    if isinstance(content, Mapping):
+        return {recordable(name): _storable(value, masker) for name, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_storable(value, masker) for value in content]
+    return content
+
+
+def _write(directory: str, name: str, text: str) -> None:
+    with open(os.path.join(directory, name), "w", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(text)
+
+
+def _git(source: Source) -> dict[str, Any]:
+    return {
+        "commit": source.commit,
+        "branch": source.branch,
+        "repository": source.repository,
+        "modified": source.dirty,
+        "untracked": list(source.untracked),
+        "untracked_omitted": source.untracked_omitted,
+        "diff": "git.diff" if source.diff else None,
+        "diff_omitted": source.diff_omitted,
+        "submodules": list(source.submodules),
+        "missing": list(source.missing),
+    }
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="milliseconds")
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # no name for this user id, as in many containers
+        return str(os.getuid())
