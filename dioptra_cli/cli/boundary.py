@@ -12,6 +12,7 @@ import click
 from dioptra_cli.cli import output
 from dioptra_cli.cli.app import app
 from dioptra_cli.errors import DioptraError, ExitCode
+from dioptra_cli.execution import environment
 
 _SIGINT = 2
 
@@ -26,7 +27,7 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
         The exit code of the process.
     """
     try:
-        code = app.main(args=arguments, prog_name="dioptra", standalone_mode=False)
+        code = _invoke(list(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()
     except DioptraError as error:
         output.problems(error.problems, sys.stderr)
@@ -47,6 +48,17 @@ def run_command_line(arguments: Sequence[str] | None = None) -> int:
         output.warning(f"the output cannot be written: {error.strerror}")
         return ExitCode.FAILED
     return code if isinstance(code, int) else int(ExitCode.OK)
+
+
+def _invoke(arguments: list[str]) -> object:
+    """Do what `app.main` does, but for turning a closed pipe into exit code 1 before anybody else sees it."""
+    if environment.asks_click_to_complete():
+        return app.main(args=arguments, prog_name="dioptra", standalone_mode=False)
+    try:
+        with app.make_context("dioptra", arguments) as context:
+            return app.invoke(context)
+    except click.exceptions.Exit as leaving:
+        return leaving.exit_code
 
 
 def _signal_of(interrupt: BaseException) -> int:

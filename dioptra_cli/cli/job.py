@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dioptra_cli.cli import output
-from dioptra_cli.cli.options import require_pairs
+from dioptra_cli.cli.options import TRACKING_TIMEOUT, require_pairs
 from dioptra_cli.errors import Problem, UsageError
 from dioptra_cli.execution import directories as locations
 from dioptra_cli.execution import environment
@@ -88,6 +88,7 @@ def downloaded(
     tracking_uri: str | None,
     base: Mapping[str, str],
     caller: str,
+    tracking_timeout: float = TRACKING_TIMEOUT,
     quiet: bool = False,
 ) -> Iterator[Mapping[str, str]]:
     """Download what is remote, side by side, with a progress bar on a terminal.
@@ -98,6 +99,7 @@ def downloaded(
         tracking_uri: Where runs and models are looked up; None for MLflow's default.
         base: The environment that credentials and endpoints are read from.
         caller: Absolute; what relative directories and URIs belong to.
+        tracking_timeout: Seconds to wait for the store in which runs and models are looked up.
         quiet: Whether to show no progress.
 
     Yields:
@@ -114,7 +116,9 @@ def downloaded(
     from dioptra_cli.execution.downloads import Settings, fetch_all
     from dioptra_cli.tracking.artifacts import MlflowArtifacts
 
-    artifacts = MlflowArtifacts(tracking_uri, directory=caller, lock_directory=locations.locks())
+    artifacts = MlflowArtifacts(
+        tracking_uri, directory=caller, lock_directory=locations.locks(), timeout=tracking_timeout
+    )
     settings = Settings(base, artifacts=artifacts)
     cache = locations.downloads(storage_directory, caller)
     with download_progress(quiet) as progress:

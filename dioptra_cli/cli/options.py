@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
@@ -16,55 +17,121 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 project_argument = click.argument("project", default=".", shell_complete=completion.projects)
 
 
-def job_options(command: Command) -> Command:
-    """Add the options that shape a child's environment: `run` and `exec` have them in common."""
-    for option in reversed(
-        (
-            click.option(
-                "--tracking-uri",
-                metavar="URI",
-                help="Where runs are recorded. [default: MLFLOW_TRACKING_URI, or a local store here]",
-            ),
-            click.option(
-                "--plugin-dir",
-                "plugin_dirs",
-                metavar="DIR",
-                multiple=True,
-                help="A directory of task plugins; repeatable, first found first.",
-            ),
-            click.option(
-                "--env",
-                "env",
-                metavar="K=V",
-                multiple=True,
-                help="Set a variable for the command; repeatable.",
-            ),
-            click.option(
-                "--log-level",
-                type=click.Choice(LOG_LEVELS, case_sensitive=False),
-                help="The job's log level (DIOPTRA_JOB_LOG_LEVEL).",
-            ),
-            click.option(
-                "--log-as-json/--log-as-text",
-                "log_as_json",
-                default=None,
-                help="The job's log format (DIOPTRA_JOB_LOG_AS_JSON).",
-            ),
-            click.option(
-                "--flow-workers",
-                type=click.IntRange(min=1),
-                metavar="N",
-                help="How many tasks of a flow may run side by side (DIOPTRA_FLOW_WORKERS). [default: 1]",
-            ),
-            click.option(
-                "--storage-dir",
-                metavar="DIR",
-                help="Where downloads are kept. [default: the user's cache directory]",
-            ),
-        )
-    ):
-        command = option(command)
-    return command
+tracking_uri_option = click.option(
+    "--tracking-uri",
+    metavar="URI",
+    help="Where runs are recorded. [default: MLFLOW_TRACKING_URI, or a local store here]",
+)
+
+
+def _finite(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
+    """Refuse `nan`, which is in every range, and `inf`."""
+    if value is not None and not math.isfinite(value):
+        raise click.BadParameter(f"{value} is not a number of seconds", ctx, param)
+    return value
+
+
+def seconds_option(name: str, **settings: Any) -> Callable[[Command], Command]:
+    """Return an option that takes a positive number of seconds."""
+    return click.option(
+        name,
+        metavar="SECONDS",
+        type=click.FloatRange(min=0, min_open=True),
+        callback=_finite,
+        **settings,
+    )
+
+
+TRACKING_TIMEOUT = 10.0
+tracking_timeout_option = seconds_option(
+    "--tracking-timeout",
+    default=TRACKING_TIMEOUT,
+    show_default=True,
+    help="How long to wait for the tracking store.",
+)
+
+
+def _together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Return a decorator that adds options, which help shows in this order."""
+
+    def add(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+job_options = _together(
+    tracking_uri_option,
+    click.option(
+        "--plugin-dir",
+        "plugin_dirs",
+        metavar="DIR",
+        multiple=True,
+        help="A directory of task plugins; repeatable, first found first.",
+    ),
+    click.option(
+        "--env", "env", metavar="K=V", multiple=True, help="Set a variable for the command; repeatable."
+    ),
+    click.option(
+        "--log-level",
+        type=click.Choice(LOG_LEVELS, case_sensitive=False),
+        help="The job's log level (DIOPTRA_JOB_LOG_LEVEL).",
+    ),
+    click.option(
+        "--log-as-json/--log-as-text",
+        "log_as_json",
+        default=None,
+        help="The job's log format (DIOPTRA_JOB_LOG_AS_JSON).",
+    ),
+    click.option(
+        "--flow-workers",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="How many tasks of a flow may run side by side (DIOPTRA_FLOW_WORKERS). [default: 1]",
+    ),
+    click.option(
+        "--storage-dir",
+        metavar="DIR",
+        help="Where downloads are kept. [default: the user's cache directory]",
+    ),
+)
+"""What shapes a child's environment: `run`, `rerun` and `exec` have it in common."""
+
+recording_options = _together(
+    click.option(
+        "--experiment-name", metavar="NAME", help="The experiment; created if there is none of that name."
+    ),
+    click.option("--experiment-id", metavar="ID", help="The experiment by id."),
+    click.option("--run-name", metavar="NAME", help="A name for the run."),
+    click.option("--parent-run-id", metavar="ID", help="The run that this one belongs under."),
+    click.option("--tag", "tags", metavar="K=V", multiple=True, help="A tag for the run; repeatable."),
+    seconds_option("--timeout", help="Stop it after this."),
+    job_options,
+    tracking_timeout_option,
+    click.option(
+        "--capture/--no-capture",
+        default=True,
+        help="Whether to keep what the command writes. Without, it has dioptra's own streams.",
+    ),
+    click.option(
+        "--provenance/--no-provenance",
+        default=True,
+        help="Whether to record the state of code, packages and machine.",
+    ),
+    click.option("--dry-run", is_flag=True, help="Show what would run; create, download and start nothing."),
+    click.option(
+        "--json",
+        "as_json",
+        is_flag=True,
+        help="Print one JSON object about the run on standard output at the end. The command's own output goes to "
+        "standard error then.",
+    ),
+    click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors."),
+    click.option("--verbose", is_flag=True, help="Say more: the command, the environment, the downloads."),
+)
+"""What `run` and `rerun` have in common."""
 
 
 def name_value_pairs(option: str, given: Iterable[str]) -> tuple[dict[str, str], list[Problem]]:

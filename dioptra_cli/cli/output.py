@@ -5,10 +5,11 @@ Commands return data; this module words it. It does not import rich, which `vali
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -16,6 +17,14 @@ from dioptra_cli.errors import Level, Location, Problem, printable
 from dioptra_cli.execution import environment
 from dioptra_cli.mlproject import catalogue
 
+if TYPE_CHECKING:
+    from dioptra_cli.parameters.secrets import Masker
+
+
+_masker: Masker | None = None
+
+_SILENCE = 2.0
+"""Seconds that a server may take before the user is told what we wait for."""
 _LONGEST_LINE = 500
 """Characters of a source line that are shown where there is no terminal."""
 
@@ -35,10 +44,25 @@ def colored(stream: TextIO) -> bool:
     return stream.isatty() if wanted is None else wanted
 
 
+def hide(masker: Masker) -> None:
+    """Print no secret from now on; each call replaces the last."""
+    global _masker  # noqa: PLW0603 - whatever is said in this process goes through here, and it has one set of secrets
+    _masker = masker
+
+
 def say(text: str, stream: TextIO | None = None) -> None:
-    """Print a line, on standard error unless told otherwise; styles are dropped where they do not belong."""
-    stream = stream or sys.stderr
-    click.echo(_UNSAFE.sub(_escape, text), file=stream, color=colored(stream))
+    """Print a line, on standard error unless told otherwise; styles are dropped where they do not belong.
+
+    Where standard error is gone, with its terminal or its reader, nobody hears it: that must not end a run.
+    """
+    to = stream or sys.stderr
+    if _masker is not None:
+        text = _masker(text)
+    try:
+        click.echo(_UNSAFE.sub(_escape, text), file=to, color=colored(to))
+    except OSError:
+        if to is not sys.stderr:
+            raise
 
 
 def _escape(match: re.Match[str]) -> str:
@@ -53,6 +77,32 @@ def note(text: str) -> None:
 def warning(text: str) -> None:
     """Say what went wrong without ending the run."""
     say(f"{click.style('dioptra: warning:', fg='yellow', bold=True)} {text}")
+
+
+@contextlib.contextmanager
+def waiting_for(uri: str | None, seconds: float, *, quiet: bool = False) -> Iterator[None]:
+    """Say that we wait for a tracking server, where the block takes longer than one would think nothing of.
+
+    Args:
+        uri: The tracking URI. Stores on this machine do not make us wait.
+        seconds: How long at most.
+        quiet: Whether to say nothing.
+    """
+    if quiet or uri is None or not uri.startswith(("http://", "https://")):
+        yield
+        return
+    import threading
+
+    from dioptra_cli.parameters.secrets import without_credentials
+
+    said = f"waiting for the tracking server {without_credentials(uri)}, up to {seconds:g} s"
+    timer = threading.Timer(_SILENCE, note, [said])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def problems(found: Iterable[Problem], stream: TextIO) -> None:

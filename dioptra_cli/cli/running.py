@@ -7,25 +7,29 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from dioptra_cli.cli import job, output
+from dioptra_cli.cli import job, kept_runs, output
 from dioptra_cli.cli.options import name_value_pairs
+from dioptra_cli.cli.projects import located, require_valid
 from dioptra_cli.errors import ExitCode, Level, Problem
 from dioptra_cli.execution import directories, environment
 from dioptra_cli.execution.environment import JobSettings
 from dioptra_cli.execution.plan import Plan, make_plan
 from dioptra_cli.execution.process import Footer, interruptible
-from dioptra_cli.execution.revision import Revision, unpack
+from dioptra_cli.execution.records import Origin
 from dioptra_cli.execution.runner import Job, Result, execute
 from dioptra_cli.execution.source import read_source
 from dioptra_cli.mlproject import loader
+from dioptra_cli.mlproject.model import Project
 from dioptra_cli.mlproject.selection import select
-from dioptra_cli.parameters.resolve import Given, Origin, Value
+from dioptra_cli.parameters import resolve
+from dioptra_cli.parameters.resolve import Given, Value
+from dioptra_cli.parameters.secrets import Masker, shown, without_credentials
 from dioptra_cli.tracking import open_tracker, uris
 from dioptra_cli.tracking.protocol import RunRequest, Tracker
 
@@ -53,34 +57,60 @@ class Options(job.JobOptions):
     parent_run_id: str | None
     tags: tuple[str, ...]
     timeout: float | None
+    tracking_timeout: float
+    capture: bool
+    provenance: bool
     dry_run: bool
     as_json: bool
     quiet: bool
     verbose: bool
 
 
-def run(options: Options) -> int:
-    """Run one entry point; return the exit code of the process."""
+def run(options: Options, *, extra_tags: Mapping[str, str] | None = None) -> int:
+    """Run one entry point; return the exit code of the process.
+
+    Args:
+        options: What was asked for.
+        extra_tags: Tags for the run beside those of the options.
+    """
     caller, base = os.getcwd(), environment.snapshot()
     tracking_uri = options.tracking_uri or base.get(environment.TRACKING_URI)
     with contextlib.ExitStack() as in_use:
         with interruptible():
-            found_at = None if options.version is None else revision(options.project, options.version)
-            project, found = loader.require(found_at.directory if found_at else options.project)
-            selected = select(project, options.entry_point, python=sys.executable)
             values, malformed = _values(options)
+            secrets = [
+                base,
+                _given_environment(options),
+                {name: given.text for name, given in values.items()},
+            ]
+            output.hide(Masker(*secrets))  # a problem may quote them
+            place = located(
+                options.project,
+                options.version,
+                base=base,
+                caller=caller,
+                storage_dir=options.storage_dir,
+                tracking_uri=tracking_uri,
+                quiet=options.quiet,
+            )
+            if place.is_fetched:
+                require_valid(place.directory)
+            project, found = loader.require(place.directory)
+            masker = Masker(*secrets, *_defaults(project), {environment.TRACKING_URI: tracking_uri or ""})
+            output.hide(masker)
+            selected = select(project, options.entry_point, python=sys.executable)
             request, more = _request(options, base)
             plan = make_plan(
                 project, selected, values, caller_directory=caller, found=found, malformed=[*malformed, *more]
             )
             settings = job.job_settings(options, base, project.directory, caller)
             if options.dry_run:
-                _show_plan(plan, settings, options, base)
+                _show_plan(plan, settings, options, base, masker)
                 return ExitCode.OK
             if not options.quiet:
                 output.problems(plan.warnings, sys.stderr)
                 _say_environment(plan)
-            environment.prepare_this_process()
+            environment.prepare_this_process(options.tracking_timeout)
             copies = in_use.enter_context(
                 job.downloaded(
                     [*plan.remote, *job.remote_plugins(settings)],
@@ -88,28 +118,41 @@ def run(options: Options) -> int:
                     tracking_uri=tracking_uri,
                     base=base,
                     caller=caller,
+                    tracking_timeout=options.tracking_timeout,
                     quiet=options.quiet,
                 )
             )
             plan = plan.with_downloads(copies)
             settings = job.with_local_plugins(settings, copies)
-            tracker = open_tracker(
-                tracking_uri,
-                environ=base,
-                directory=caller,
-                lock_directory=directories.locks(),
-                on_new_store=None if options.quiet else _say_new_store,
-            )
-            source = found_at.source if found_at else read_source(project.directory)
+            with output.waiting_for(tracking_uri, options.tracking_timeout, quiet=options.quiet):
+                tracker = open_tracker(
+                    tracking_uri,
+                    environ=base,
+                    directory=caller,
+                    lock_directory=directories.locks(),
+                    timeout=options.tracking_timeout,
+                    on_new_store=None if options.quiet else _say_new_store,
+                )
+            source = read_source(project.directory) if place.is_work_tree else place.source
+            archive = None if place.archive is None else (place.archive.uri, place.archive.sha256)
+            runs = directories.runs()
+            kept_runs.settle(runs, tracker, quiet=options.quiet)
         result = execute(
             Job(
                 plan,
-                request,
+                Origin(
+                    project.directory if place.is_work_tree else place.name, source, place.version, archive
+                ),
+                replace(request, tags={**request.tags, **(extra_tags or {})}),
                 settings,
                 base,
-                source,
-                keep_directory=directories.runs(),
+                masker,
+                spool=runs,
+                options=_recorded_options(options),
                 timeout=options.timeout,
+                patience=options.tracking_timeout,
+                capture=options.capture,
+                provenance=options.provenance,
                 stdout_to=sys.stderr.fileno() if options.as_json else sys.stdout.fileno(),
             ),
             tracker,
@@ -121,17 +164,39 @@ def run(options: Options) -> int:
     return result.exit_code
 
 
+def _given_environment(options: Options) -> dict[str, str]:
+    """Return what `--env` gives; what is malformed is refused elsewhere."""
+    pairs, _problems = name_value_pairs("--env", options.env)
+    return pairs
+
+
+def _defaults(project: Project) -> Iterator[dict[str, str]]:
+    """Yield the defaults of each entry point: the MLproject file, which is recorded, holds all of them."""
+    for entry_point in project.entry_points.values():
+        yield {name: parameter.default or "" for name, parameter in entry_point.parameters.items()}
+
+
+def _recorded_options(options: Options) -> dict[str, Any]:
+    """Return what `rerun` has to ask for again, beside the project and its parameters."""
+    return {
+        "env": {name: shown(name, value) for name, value in _given_environment(options).items()},
+        "plugin_dirs": [
+            directory if "://" in directory else os.path.abspath(os.path.expanduser(directory))
+            for directory in options.plugin_dirs
+        ],
+        "timeout": options.timeout,
+        "flow_workers": options.flow_workers,
+        "log_level": options.log_level,
+        "log_as_json": options.log_as_json,
+    }
+
+
 def _say_what_may_not_fit(plan: Plan) -> None:
     """Warn where the command does not fit the scripts that it calls. It takes time, so that no good run does it."""
     from dioptra_cli.validation.validate import check_calls
 
     found = plan.project.ignores.apply(check_calls(plan.project, plan.entry_point))
     output.problems((problem for problem in found if problem.level is not Level.NOTE), sys.stderr)
-
-
-def revision(project: str, version: str) -> Revision:
-    """Return the project as it was at a git commit or branch, unpacked beside the work tree."""
-    return unpack(loader.project_directory(project), version, directories.revisions())
 
 
 def _values(options: Options) -> tuple[dict[str, Given], list[Problem]]:
@@ -142,7 +207,7 @@ def _values(options: Options) -> tuple[dict[str, Given], list[Problem]]:
         from_file, found = loader.load_values(options.params_file)
         problems.extend(found)
         for name, (text, location) in from_file.items():
-            values[name] = Given(text, Origin.FILE, location)
+            values[name] = Given(text, resolve.Origin.FILE, location)
     given, malformed = name_value_pairs("-P", options.parameters)
     values.update({name: Given(text) for name, text in given.items()})
     return values, problems + malformed
@@ -190,10 +255,14 @@ def _say_new_store(file: str) -> None:
     output.note(f"making a new store: {file}")
 
 
-def _show_plan(plan: Plan, settings: JobSettings, options: Options, base: Mapping[str, str]) -> None:
-    """Print what would run, on standard output."""
+def _show_plan(
+    plan: Plan, settings: JobSettings, options: Options, base: Mapping[str, str], masker: Masker
+) -> None:
+    """Print what would run, on standard output, without secrets."""
     tracking_uri = options.tracking_uri or base.get(environment.TRACKING_URI)
     added = environment.additions(base, settings, tracking_uri=tracking_uri)
+    added = {name: masker(shown(name, value)) for name, value in added.items()}
+    plan = plan.masked(masker)
     if options.as_json:
         click.echo(json.dumps(_plan_as_json(plan, added), indent=2, ensure_ascii=False))
         return
@@ -254,7 +323,7 @@ class _Reporter:
         # With --json, standard output is for a program; and a terminal without a name obeys no sequences.
         self._live = not (options.quiet or options.as_json) and base.get("TERM", "") not in ("", "dumb")
         if options.verbose:
-            self.note(f"tracking at {uris.shown(tracker.uri)}")
+            self.note(f"tracking at {without_credentials(tracker.uri)}")
             self.note(f"$ {plan.command.rstrip()}")
 
     def note(self, text: str) -> None:
@@ -293,8 +362,6 @@ def _report(result: Result, tracking_uri: str, options: Options) -> None:
         output.note(f"{result.end} after {result.seconds:.1f} s · {place}")
         if sys.stderr.isatty() and uris.is_local(tracking_uri):
             output.note(f"to look at it: mlflow ui --backend-store-uri {shlex.quote(tracking_uri)}")
-    if result.kept is not None:
-        output.warning(f"what could not be recorded is kept in {result.kept}")
     if options.as_json:
         record = {
             "run_id": result.run.run_id,
@@ -305,8 +372,8 @@ def _report(result: Result, tracking_uri: str, options: Options) -> None:
             "end": result.end,
             "seconds": round(result.seconds, 3),
             "artifact_uri": result.run.artifact_uri,
-            "tracking_uri": uris.shown(tracking_uri),
-            "recorded": result.recorded,
+            "tracking_uri": without_credentials(tracking_uri),
+            "recorded": not result.failures,
             "flows": [
                 {"name": flow.name, "state": flow.state, "tasks": len(flow.work), "seconds": flow.seconds}
                 for flow in result.flows

@@ -57,7 +57,7 @@ def directory(project: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize(
     ("before", "typed", "expected"),
     [
-        ("", "ru", ["run"]),
+        ("", "ru", ["run", "runs"]),
         ("", "_", []),
         ("nothing", "", []),
         ("run -e", "", ["train", "my entry", "data:prep", "it's"]),

@@ -86,6 +86,8 @@ def test_a_flow_leaves_a_record_and_a_picture(dioptra: Any, flows: Path, store: 
         "flow.svg",
         "logs",
         "parameters.json",
+        "provenance.json",
+        "requirements.txt",
     ]
     assert run.tags["dioptra.flow"] == "Image Resizer: Success, 3 tasks"
     assert called.json["flows"] == [
@@ -127,7 +129,7 @@ def test_a_run_without_flows_has_none(dioptra: Any, project: Any, store: Any) ->
     called = dioptra("run", str(directory), "--json")
     assert (called.code, called.json["flows"]) == (0, [])
     names = {path.name for path in store.only.artifacts.iterdir()}
-    assert names == {"MLproject", "logs", "parameters.json"}
+    assert names == {"MLproject", "logs", "parameters.json", "provenance.json", "requirements.txt"}
     assert "dioptra.flow" not in store.only.tags
 
 
@@ -135,7 +137,7 @@ def test_a_run_without_flows_has_none(dioptra: Any, project: Any, store: Any) ->
     ("damage", "warning"),
     [
         ("rm -r $DIOPTRA_FLOW_EVENTS", False),
-        ("python flows.py good && mkdir $DIOPTRA_FLOW_EVENTS/../flow.svg", True),
+        ("python flows.py good && mkdir $DIOPTRA_FLOW_EVENTS/../artifacts/flow.svg", True),
     ],
 )
 def test_a_record_that_cannot_be_kept_changes_nothing_else(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 RECORDS = (
     *("MLproject", "parameters.json", "git.diff", "logs/stdout.log", "logs/stderr.log"),
+    *("provenance.json", "requirements.txt"),
     *("flow.json", "flow.svg"),
 )
 PROJECTS = Path(__file__).parents[2] / "sample_projects"
