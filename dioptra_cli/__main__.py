@@ -9,6 +9,14 @@ import sys
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    try:
+        code = _run()
+    except KeyboardInterrupt as interrupt:  # where nobody else can hear it, such as during imports
+        code = getattr(interrupt, "exit_code", 130)
+    sys.exit(code)
+
+
+def _run() -> int:
     _open_standard_streams()
     gc.set_threshold(
         100_000
@@ -18,7 +26,7 @@ def main() -> None:
     code = run_command_line()
     # The collector would look at every object once more on the way out: 0.7 s for those of MLflow.
     gc.freeze()
-    sys.exit(code)
+    return code
 
 
 def _open_standard_streams() -> None:

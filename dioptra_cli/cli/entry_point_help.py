@@ -17,6 +17,7 @@ from dioptra_cli.cli import output
 from dioptra_cli.errors import Level, Problem
 from dioptra_cli.mlproject.model import EXTRA_TYPES, STANDARD_TYPES, EntryPoint, Parameter, Project
 from dioptra_cli.mlproject.template import all_faults, parse_template
+from dioptra_cli.parameters.secrets import shown
 from dioptra_cli.parameters.types import Mismatch, coerce
 
 _WIDEST = 100
@@ -149,7 +150,8 @@ def _about(parameter: Parameter, directory: str) -> str:
         parts.append(f"[one of: {', '.join(map(_shown, parameter.choices))}]")
     if parameter.default is not None:
         refused = _refusal(parameter, parameter.default, directory)
-        parts.append(f"[default:\xa0{_shown(parameter.default)}{f', which {refused}' if refused else ''}]")
+        default = _shown(shown(parameter.name, parameter.default))
+        parts.append(f"[default:\xa0{default}{f', which {refused}' if refused else ''}]")
     return " ".join(parts)
 
 
@@ -192,7 +194,7 @@ def _example(entry_point: EntryPoint, directory: str, call: Sequence[str], width
         values = {
             p.name: p.default
             for p in entry_point.parameters.values()
-            if p.default and (p.choices or p.type == "string")
+            if p.default and (p.choices or p.type == "string") and shown(p.name, p.default) == p.default
         }
         values = dict([*values.items()][:1])
     pairs = [f"-P {shlex.quote(f'{name}={value}')}" for name, value in values.items()]

@@ -67,7 +67,7 @@ def _exec(target: str, options: JobOptions, words: list[str]) -> None:
     caller = os.getcwd()
     base = environment.snapshot()
     with interruptible():
-        found = located(target, base=base, caller=caller, storage_dir=options.storage_dir)
+        found = located(target, storage_dir=options.storage_dir)
         if found.is_fetched:
             require_valid(found.directory)
         project, _ = loader.require(found.directory)

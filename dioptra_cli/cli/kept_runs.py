@@ -3,36 +3,40 @@
 from __future__ import annotations
 
 from dioptra_cli.cli import output
-from dioptra_cli.errors import TrackingError
-from dioptra_cli.execution import spool
+from dioptra_cli.errors import DioptraError, TrackingError
+from dioptra_cli.execution import directories, spool
 from dioptra_cli.execution.delivery import Became, Failure, Report, deliver_kept
 from dioptra_cli.parameters.secrets import without_credentials
 from dioptra_cli.tracking.protocol import Tracker
 
 
-def settle(place: str, tracker: Tracker, *, quiet: bool = False) -> None:
+def settle(tracker: Tracker, *, quiet: bool = False) -> None:
     """Close the runs in this store whose dioptra was killed, and say how many others wait for `dioptra sync`.
 
     Whatever goes wrong is said, and stops nothing.
     """
-    spool.tidy(place)
+    places = directories.all_runs()
+    spool.tidy(places)
     waiting = 0
-    for entry in spool.entries(place):
+    is_away = False
+    for entry in spool.entries(places):
         if entry.is_running:
             continue
-        # One that noted failures lived to tell of them: its store may be asked for much, or fail again.
-        was_killed = not entry.journal.failed
-        if was_killed and entry.journal.tracking_uri == without_credentials(tracker.uri):
-            try:
-                report = deliver_kept(entry, tracker, 0.0)
-            except TrackingError as error:
-                output.warning(f"{named(entry)}: its dioptra was killed, and it could not be closed: {error}")
-                continue
-            if report.became in (Became.CLOSED, Became.DELIVERED) and not quiet:
-                output.note(told(report))
-            waiting += report.became is Became.FAILED
-        else:
+        # One that noted failures has been tried: its store may be asked for much, or fail again.
+        is_ours = entry.journal.tracking_uri == without_credentials(tracker.uri)
+        if is_away or entry.journal.failed or not is_ours:
+            waiting += entry.journal.run is not None
+            continue
+        try:
+            report = deliver_kept(entry, tracker, 0.0)
+        except TrackingError as error:
+            report = Report(entry, Became.FAILED, all_missing(entry, error))
+        if report.became in (Became.CLOSED, Became.DELIVERED) and not quiet:
+            output.note(told(report))
+        elif report.became is Became.FAILED:
+            output.warning(told(report))
             waiting += 1
+            is_away = True
     if waiting and not quiet:
         count = "1 earlier run is" if waiting == 1 else f"{waiting} earlier runs are"
         output.note(f"{count} not in the tracking store as a whole; 'dioptra sync' delivers what is kept")
@@ -45,7 +49,7 @@ def named(entry: spool.Entry) -> str:
     return f"run {identity} ({journal.entry_point} of {journal.project})"
 
 
-def everything(entry: spool.Entry, error: TrackingError) -> tuple[Failure, ...]:
+def all_missing(entry: spool.Entry, error: DioptraError) -> tuple[Failure, ...]:
     """Return what is missing of a run whose store could not even be opened."""
     what = ", ".join(entry.journal.failed) or "the end of the run"
     return (Failure(what, error),)
@@ -62,8 +66,12 @@ def told(report: Report) -> str:
         return f"{name}: delivered, {status}"
     if report.became is Became.FORGOTTEN:
         return f"{name}: the store never made it; there is nothing to deliver"
+    if report.became is Became.UNCERTAIN:
+        return f"{name}: the store has not made it so far; ask again in ten minutes"
     if report.became is Became.BUSY:
+        if report.entry.is_elsewhere:
+            return f"{name}: it was started on {report.entry.journal.host}, and may be running there"
         return f"{name}: still running, or being delivered by another process"
     missing = ", ".join(failure.what for failure in report.failures)
     reason = next((str(failure.error) for failure in report.failures if failure.error is not None), "")
-    return f"{name}: not delivered: {missing}: {reason}"
+    return f"{name}: not delivered: {missing}{f': {reason}' if reason else ''}"

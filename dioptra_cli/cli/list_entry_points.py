@@ -15,6 +15,7 @@ from dioptra_cli.errors import Level
 from dioptra_cli.mlproject import loader
 from dioptra_cli.mlproject.model import EntryPoint, Parameter, Project
 from dioptra_cli.mlproject.selection import require_declared
+from dioptra_cli.parameters.secrets import shown
 
 
 @click.command(name="list-entry-points")
@@ -82,7 +83,8 @@ def _row(parameter: Parameter) -> tuple[str, str, str, str]:
     elif parameter.default == "":
         default = "''"
     else:
-        default = parameter.default if parameter.default.isprintable() else repr(parameter.default)
+        default = shown(parameter.name, parameter.default)
+        default = default if default.isprintable() else repr(default)
     about = [parameter.description] if parameter.description else []
     if parameter.choices:
         about.append("one of " + ", ".join(parameter.choices))
@@ -104,7 +106,7 @@ def _as_json(project: Project, entry_points: list[EntryPoint]) -> dict[str, Any]
                         "name": parameter.name,
                         "type": parameter.type,
                         "required": parameter.required,
-                        "default": parameter.default,
+                        "default": parameter.default and shown(parameter.name, parameter.default),
                         "description": parameter.description,
                         "choices": list(parameter.choices) or None,
                     }

@@ -9,6 +9,7 @@ import select
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -16,7 +17,7 @@ import click
 
 from dioptra_cli.cli import output, recorded
 from dioptra_cli.cli.options import tracking_timeout_option, tracking_uri_option
-from dioptra_cli.errors import ExitCode, Level, Problem, TrackingError
+from dioptra_cli.errors import DioptraError, ExitCode, Level, Problem
 from dioptra_cli.tracking.protocol import RecordedRun, Tracker
 
 if TYPE_CHECKING:
@@ -77,38 +78,17 @@ class _Logs:
     def show(self, text: str | None) -> int:
         """Find the run and print its logs; return the exit code of the process."""
         entries = recorded.kept_entries()
-        entry = self._running_here(entries) if text is None else recorded.find_kept(entries, text)
+        names = recorded.names_of(".") if text is None and recorded.is_project_here() else None
+        entry = _running(entries, names) if text is None else recorded.find_kept(entries, text)
         if entry is None:
             tracker = recorded.open_store(self._tracking_uri, self._timeout)
-            run = self._newest(tracker) if text is None else recorded.find_run(tracker, text)
+            run = _newest(tracker, names) if text is None else recorded.find_run(tracker, text)
             if run is None:
                 return ExitCode.INVALID
             entry = recorded.find_kept(entries, run.run_id)
             if entry is None:
                 return self._show_recorded(run, tracker, self._names)
         return self._show_kept(entry)
-
-    def _running_here(self, entries: Sequence[Entry]) -> Entry | None:
-        names = recorded.names_of(".") if recorded.is_project_here() else None
-        return next(
-            (
-                e
-                for e in entries
-                if e.journal.run and (names is None or e.journal.project in names) and e.is_running
-            ),
-            None,
-        )
-
-    def _newest(self, tracker: Tracker) -> RecordedRun | None:
-        names = recorded.names_of(".") if recorded.is_project_here() else None
-        if names is None:
-            found = tracker.find(recorded.PROJECT_RUNS, limit=1)
-        else:
-            found = recorded.find_project_runs(tracker, names, limit=1, tags={})
-        if not found:
-            of = "any project" if names is None else names[0]
-            _say_nothing(f"there are no runs of {of}", "'dioptra runs --all' lists those of every project")
-        return next(iter(found), None)
 
     def _show_recorded(self, run: RecordedRun, tracker: Tracker, names: Sequence[str]) -> int:
         """Print the logs among a run's artifacts."""
@@ -165,7 +145,7 @@ class _Logs:
         run = entry.journal.run
         assert run is not None  # without one, nobody could ask for its logs
         if spool.read(entry.directory) is None:
-            tracker = self._store_of(entry)
+            tracker = recorded.store_of(entry, self._tracking_uri, self._timeout)
             return self._show_recorded(tracker.run(run.run_id), tracker, names)
         if len(names) == len(self._names):
             begun = "it has only begun, or runs" if was_running else "it was run"
@@ -184,30 +164,18 @@ class _Logs:
         if kept is not None and kept.journal.ending is None:
             output.warning(f"the dioptra of run {run_id} was killed; 'dioptra sync' closes the run")
             return
-        if kept is not None and kept.journal.ending is not None:
-            status, tags = kept.journal.ending.status.value, kept.journal.ending.tags
+        if kept is not None:
+            run = recorded.from_journal(kept)
         else:
             try:
-                run = self._store_of(entry).run(run_id)
-            except TrackingError as error:
+                run = recorded.store_of(entry, self._tracking_uri, self._timeout).run(run_id)
+            except DioptraError as error:
                 output.note(f"run {run_id} has ended")
                 output.warning(str(error))
                 return
-            status, tags = run.status, run.tags
-        seconds = tags.get(recorded.SECONDS)
-        took = f" after {duration(float(seconds))}" if seconds else ""
-        output.note(f"{tags.get(recorded.END, 'ended')}{took} · run {run_id} {status}")
-
-    def _store_of(self, entry: Entry) -> Tracker:
-        """Open the store of a run that is kept here; what was asked for may have the credentials for it."""
-        from dioptra_cli.execution import environment
-        from dioptra_cli.parameters.secrets import without_credentials
-
-        uri = entry.journal.tracking_uri
-        given = self._tracking_uri or environment.snapshot().get(environment.TRACKING_URI)
-        if given and without_credentials(given) == uri:
-            uri = given
-        return recorded.open_store(uri, self._timeout)
+        seconds = recorded.seconds_of(run, time.time())
+        took = "" if seconds is None else f" after {duration(seconds)}"
+        output.note(f"{run.tags.get(recorded.END, 'ended')}{took} · run {run_id} {run.status}")
 
     def _print(self, log: BinaryIO, name: str, *, tail: bool = True) -> None:
         """Print a log from where it was read to; of one that was not read yet, the last lines if that is wanted."""
@@ -216,6 +184,30 @@ class _Logs:
         stream = getattr(sys, name)
         shutil.copyfileobj(log, stream.buffer, _CHUNK)
         stream.flush()
+
+
+def _running(entries: Sequence[Entry], names: recorded.Names | None) -> Entry | None:
+    """Return the newest run of a project, or of any, that goes on."""
+    return next(
+        (
+            e
+            for e in entries
+            if e.journal.run and (names is None or e.journal.project in names.projects) and e.is_running
+        ),
+        None,
+    )
+
+
+def _newest(tracker: Tracker, names: recorded.Names | None) -> RecordedRun | None:
+    """Return the newest run of a project, or of any, that is recorded."""
+    if names is None:
+        found = tracker.find(recorded.PROJECT_RUNS, limit=1)
+    else:
+        found = recorded.find_project_runs(tracker, names, limit=1, tags={})
+    if not found:
+        of = "any project" if names is None else names.projects[0]
+        _say_nothing(f"there are no runs of {of}", "'dioptra runs --all' lists those of every project")
+    return next(iter(found), None)
 
 
 def _seek_lines(log: BinaryIO, lines: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
@@ -140,17 +141,23 @@ def name_value_pairs(option: str, given: Iterable[str]) -> tuple[dict[str, str],
     Returns:
         The values by name, and a problem for each text without a name or `=`, and for each repeated name.
     """
+    from dioptra_cli.parameters.secrets import is_secret, shown  # not for commands without such options
+
     values: dict[str, str] = {}
     problems = []
     for text in given:
         name, equals, value = text.partition("=")
         if not equals or not name:
-            problems.append(Problem("malformed-option", f"{option} {text!r} is not of the form NAME=VALUE"))
+            quoted = repr(text)
+            word = re.split(r"[^\w.\-]", text, maxsplit=1)[0]
+            if word != text and is_secret(word, "value"):  # `password:x`
+                quoted = f"'{word}…'"
+            problems.append(Problem("malformed-option", f"{option} {quoted} is not of the form NAME=VALUE"))
         elif name in values:
             problems.append(
                 Problem(
                     "repeated-option",
-                    f"{option} gives '{name}' twice: {values[name]!r} and {value!r}",
+                    f"{option} gives '{name}' twice: {shown(name, values[name])!r} and {shown(name, value)!r}",
                     hint="give each name once",
                 )
             )

@@ -56,6 +56,10 @@ def say(text: str, stream: TextIO | None = None) -> None:
     Where standard error is gone, with its terminal or its reader, nobody hears it: that must not end a run.
     """
     to = stream or sys.stderr
+    if "://" in text:  # what libraries say may quote one
+        from dioptra_cli.parameters.secrets import without_credentials
+
+        text = without_credentials(text)
     if _masker is not None:
         text = _masker(text)
     try:
@@ -88,7 +92,9 @@ def waiting_for(uri: str | None, seconds: float, *, quiet: bool = False) -> Iter
         seconds: How long at most.
         quiet: Whether to say nothing.
     """
-    if quiet or uri is None or not uri.startswith(("http://", "https://")):
+    from dioptra_cli.tracking.uris import is_server
+
+    if quiet or uri is None or not is_server(uri):
         yield
         return
     import threading

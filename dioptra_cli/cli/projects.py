@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from dioptra_cli.cli import output
@@ -46,8 +46,6 @@ def located(
     project: str,
     version: str | None = None,
     *,
-    base: Mapping[str, str] | None = None,
-    caller: str | None = None,
     storage_dir: str | None = None,
     tracking_uri: str | None = None,
     quiet: bool = False,
@@ -57,8 +55,6 @@ def located(
     Args:
         project: PROJECT as it was given.
         version: The value of `--version`.
-        base: The environment; None for that of this process.
-        caller: The absolute directory that relative places belong to; None for the current one.
         storage_dir: The value of `--storage-dir`.
         tracking_uri: Where `runs:` and `models:` URIs are looked up.
         quiet: Whether to say nothing of what takes time.
@@ -73,7 +69,7 @@ def located(
     from dioptra_cli.execution.projects.addresses import is_elsewhere, local_subdirectory
 
     if is_elsewhere(project):
-        return _fetched(project, version, base, caller or os.getcwd(), storage_dir, tracking_uri, quiet)
+        return _fetched(project, version, storage_dir, tracking_uri, quiet)
     parts = local_subdirectory(project)
     if parts is not None:
         from dioptra_cli.execution.projects.fetch import within
@@ -86,7 +82,7 @@ def located(
     from dioptra_cli.mlproject import loader
 
     directory = loader.project_directory(project)
-    revision = unpack(directory, version, directories.revisions())
+    revision = unpack(directory, version, directories.revisions(), _note(quiet))
     return Located(revision.directory, directory, revision.source, version=version)
 
 
@@ -103,29 +99,27 @@ def require_valid(directory: str) -> None:
         raise ProjectError(errors)
 
 
+def _note(quiet: bool) -> Callable[[str], None]:
+    return (lambda _: None) if quiet else output.note
+
+
 def _fetched(
-    project: str,
-    version: str | None,
-    base: Mapping[str, str] | None,
-    caller: str,
-    storage_dir: str | None,
-    tracking_uri: str | None,
-    quiet: bool,
+    project: str, version: str | None, storage_dir: str | None, tracking_uri: str | None, quiet: bool
 ) -> Located:
     from dioptra_cli.cli import job
     from dioptra_cli.execution import directories, environment
     from dioptra_cli.execution.process import interruptible
     from dioptra_cli.execution.projects.fetch import fetch
 
-    environ = environment.snapshot() if base is None else base
+    base, caller = environment.snapshot(), os.getcwd()
 
     @contextlib.contextmanager
     def download(uri: str) -> Iterator[str]:
         with job.downloaded(
             [uri],
             storage_directory=storage_dir,
-            tracking_uri=tracking_uri or environ.get(environment.TRACKING_URI),
-            base=environ,
+            tracking_uri=tracking_uri or base.get(environment.TRACKING_URI),
+            base=base,
             caller=caller,
             quiet=quiet,
         ) as copies:
@@ -136,8 +130,8 @@ def _fetched(
             project,
             version,
             cache=directories.projects(storage_dir, caller),
-            base=environ,
+            base=base,
             download=download,
-            note=(lambda _: None) if quiet else output.note,
+            note=_note(quiet),
         )
     return Located(found.directory, found.name, found.source, found.archive, found.version, is_fetched=True)

@@ -6,12 +6,13 @@ Reads stores and what is kept on this machine; changes neither.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dioptra_cli.cli import output
 from dioptra_cli.errors import DioptraError, Problem, TrackingError, UsageError
@@ -52,8 +53,8 @@ def open_store(tracking_uri: str | None, timeout: float) -> Tracker:
         NoStoreError: It is a database that does not exist; looking does not make one.
         TrackingError: It cannot be reached or read.
     """
-    from dioptra_cli.execution import directories, environment
-    from dioptra_cli.tracking import open_tracker, uris
+    from dioptra_cli.execution import environment
+    from dioptra_cli.tracking import uris
 
     environment.prepare_this_process(timeout)
     base, caller = environment.snapshot(), os.getcwd()
@@ -71,37 +72,117 @@ def open_store(tracking_uri: str | None, timeout: float) -> Tracker:
                 hint="go to where you call 'dioptra run', or name a store with --tracking-uri or MLFLOW_TRACKING_URI",
             )
         )
-    with output.waiting_for(uri, timeout):
+    return connect(uri, timeout)
+
+
+def connect(
+    uri: str | None,
+    timeout: float,
+    *,
+    on_new_store: Callable[[str], None] | None = None,
+    quiet: bool = False,
+) -> Tracker:
+    """Return a tracker, and say so where its server makes us wait.
+
+    Args:
+        uri: The tracking URI; None for MLflow's own default.
+        timeout: Seconds.
+        on_new_store: See `open_tracker`.
+        quiet: Whether to say nothing.
+
+    Raises:
+        TrackingError: It cannot be reached or opened.
+    """
+    from dioptra_cli.execution import directories, environment
+    from dioptra_cli.tracking import open_tracker
+
+    with output.waiting_for(uri, timeout, quiet=quiet):
         return open_tracker(
-            uri, environ=base, directory=caller, lock_directory=directories.locks(), timeout=timeout
+            uri,
+            environ=environment.snapshot(),
+            directory=os.getcwd(),
+            lock_directory=directories.locks(),
+            timeout=timeout,
+            on_new_store=on_new_store,
         )
 
 
-def names_of(target: str) -> list[str]:
-    """Return the names that runs may have been recorded under for a project.
+def store_of(entry: Entry, given: str | None, timeout: float) -> Tracker:
+    """Return a tracker on the store of a run that is kept on this machine.
+
+    Args:
+        entry: The run; what is kept of it has no credentials.
+        given: The URI from the option, else from the environment: if it is that of the store, it has them.
+        timeout: Seconds.
+
+    Raises:
+        NoStoreError: The store was a database, which is not there any more.
+        TrackingError: It needs credentials, or cannot be reached or read.
+    """
+    from dioptra_cli.execution import environment
+    from dioptra_cli.parameters.secrets import MASK, without_credentials
+
+    uri = entry.journal.tracking_uri
+    given = given or environment.snapshot().get(environment.TRACKING_URI)
+    if given and without_credentials(given) == uri:
+        uri = given
+    if MASK in uri:
+        raise TrackingError(
+            Problem(
+                "no-credentials",
+                f"the store {uri} needs credentials, which are not kept",
+                hint="give its whole URI with --tracking-uri or MLFLOW_TRACKING_URI",
+            )
+        )
+    try:
+        return open_store(uri, timeout)
+    except NoStoreError as error:
+        raise NoStoreError(
+            Problem(
+                "no-store",
+                f"the store {uri} is not there any more",
+                hint="put it back, or give up what is kept of the run with 'dioptra sync --forget'",
+            )
+        ) from error
+
+
+class Names(NamedTuple):
+    """What runs of one project may have been recorded under.
+
+    Attributes:
+        projects: What names it to dioptra, what it is called in messages first.
+        sources: What MLflow calls the source of its runs.
+    """
+
+    projects: tuple[str, ...]
+    sources: tuple[str, ...]
+
+
+def names_of(target: str) -> Names:
+    """Return the names of a project.
 
     Args:
         target: As `run` takes it: a directory, an MLproject file, a git URL or an archive.
-
-    Returns:
-        What names it to dioptra first; then what MLflow calls the source of its runs.
 
     Raises:
         UsageError: There is no such project.
     """
     from dioptra_cli.execution.projects import addresses
-    from dioptra_cli.execution.source import Source, git, source_name
+    from dioptra_cli.execution.source import git, source_name
     from dioptra_cli.mlproject import loader
 
     if addresses.is_elsewhere(target):
-        return list(dict.fromkeys((addresses.parse(target).name, target)))
+        name = addresses.parse(target).name
+        return Names((name,), _distinct(name, target))
     inside = addresses.local_subdirectory(target)
     directory = loader.project_directory(target if inside is None else os.path.join(*inside))
-    names = [directory, os.path.realpath(directory)]
+    projects = _distinct(directory, os.path.realpath(directory))
     root = git(directory, "rev-parse", "--show-toplevel")
-    if root is not None:
-        names.append(source_name(directory, Source(root, None, None, "", None)))
-    return list(dict.fromkeys(names))
+    return Names(projects, _distinct(*projects, source_name(directory, root)))
+
+
+def _distinct(*names: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))
 
 
 def is_project_here() -> bool:
@@ -112,7 +193,7 @@ def is_project_here() -> bool:
 
 
 def find_project_runs(
-    tracker: Tracker, names: Iterable[str], *, limit: int, tags: Mapping[str, str]
+    tracker: Tracker, names: Names, *, limit: int, tags: Mapping[str, str]
 ) -> list[RecordedRun]:
     """Return the newest runs of a project, the newest first.
 
@@ -123,9 +204,9 @@ def find_project_runs(
         tags: What they have to have beside.
     """
     found: dict[str, RecordedRun] = {}
-    for name in names:
-        for tag in (_PROJECT, _SOURCE):
-            found.update((run.run_id, run) for run in tracker.find({**tags, tag: name}, limit=limit))
+    asked = [(_PROJECT, name) for name in names.projects] + [(_SOURCE, name) for name in names.sources]
+    for tag, name in asked:
+        found.update((run.run_id, run) for run in tracker.find({**tags, tag: name}, limit=limit))
     return sorted(found.values(), key=lambda run: -(run.started or 0))[:limit]
 
 
@@ -167,7 +248,7 @@ def find_kept(entries: Iterable[Entry], text: str) -> Entry | None:
     begins = bool(_BEGINNING.fullmatch(text))
     candidates = [
         run
-        for run in map(_from_journal, by_id.values())
+        for run in map(from_journal, by_id.values())
         if text in (run.run_id, run.run_name) or (begins and run.run_id.startswith(text))
     ]
     run = only(text, candidates)
@@ -204,7 +285,7 @@ def kept_entries() -> list[Entry]:
     from dioptra_cli.execution import directories, spool
 
     with contextlib.suppress(DioptraError):  # there is no place for them, so there are none
-        return spool.entries(directories.runs())
+        return spool.entries(directories.all_runs())
     return []
 
 
@@ -222,7 +303,8 @@ def as_ended(run: RecordedRun, entry: Entry) -> RecordedRun:
     )
 
 
-def _from_journal(entry: Entry) -> RecordedRun:
+def from_journal(entry: Entry) -> RecordedRun:
+    """Return what this machine knows of a run that has begun: enough to tell it from others, and how it ended."""
     journal = entry.journal
     run = journal.run
     assert run is not None  # those without are no candidates
@@ -247,8 +329,10 @@ def project_of(run: RecordedRun) -> str:
 
 def seconds_of(run: RecordedRun, now: float) -> float | None:
     """Return how long a run took, or has taken until `now`, in seconds since 1970; None where nobody knows."""
-    with contextlib.suppress(KeyError, ValueError):
-        return float(run.tags[SECONDS])
+    with contextlib.suppress(KeyError, ValueError):  # anybody may edit a tag
+        seconds = float(run.tags[SECONDS])
+        if math.isfinite(seconds):
+            return seconds
     if run.started is None or (run.ended is None and run.status != "RUNNING"):
         return None
     ended = now if run.ended is None else run.ended / 1000

@@ -6,9 +6,8 @@ What was recorded is `recording`'s business, and how a project is run that of `r
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,13 +17,10 @@ from dioptra_cli.cli.options import recording_options, require_pairs
 from dioptra_cli.errors import Problem, UsageError
 
 if TYPE_CHECKING:
-    from dioptra_cli.cli.projects import Located
-    from dioptra_cli.cli.running import Options
+    from dioptra_cli.cli.running import Options, Prepared
     from dioptra_cli.execution.recording import RecordedParameter, Recording
-    from dioptra_cli.mlproject.model import Project
     from dioptra_cli.mlproject.selection import Selected
-    from dioptra_cli.parameters.secrets import Masker
-    from dioptra_cli.tracking.protocol import RecordedRun
+    from dioptra_cli.tracking.protocol import RecordedRun, Tracker
 
 RERUN_TAG = "dioptra.rerun_of"
 _UNFINISHED = ("RUNNING", "SCHEDULED")
@@ -56,17 +52,33 @@ def command(run_id: str, project: str | None, **options: Any) -> int:
     recorded. Where the code, the packages or the machine are not those of the recorded run, it says so before it
     starts. Secrets are not recorded: give them again.
     """
-    from dioptra_cli.cli import running
+    from dataclasses import replace
+
+    from dioptra_cli.cli import recorded, running
+    from dioptra_cli.execution import environment
     from dioptra_cli.execution.process import interruptible
+    from dioptra_cli.parameters.resolve import Given
 
-    given = running.Options(project="", entry_point=None, params_file=None, run_id=None, **options)
     with interruptible():
-        run, recording = _recorded(run_id, given)
-        again = _again(given, run, recording, project)
-    return running.run(again, extra_tags={RERUN_TAG: recording.run_id})
+        base = environment.snapshot()
+        tracker = recorded.open_store(options["tracking_uri"], options["tracking_timeout"])
+        run, recording = _recorded(tracker, run_id)
+        prepared = running.prepare(_options(recording, run, project, options), base)
+        if prepared.malformed:
+            raise UsageError(prepared.malformed)
+        again, notes = _values(recording, prepared.selected, prepared.values)
+        _require_all(recording, again, prepared.options.env)
+        values = {parameter.name: Given(parameter.again) for parameter in again}
+        prepared = replace(prepared, values={**values, **prepared.values})
+        if not prepared.options.quiet:
+            output.hide(prepared.masker)
+            output.note(f"{recording.entry_point} of run {run.run_id} ({run.run_name}) again")
+            for text in (*_differences(recording, prepared), *notes):
+                output.warning(text)
+    return running.launch(prepared, tracker=tracker, extra_tags={RERUN_TAG: recording.run_id})
 
 
-def _recorded(text: str, options: Options) -> tuple[RecordedRun, Recording]:
+def _recorded(tracker: Tracker, text: str) -> tuple[RecordedRun, Recording]:
     """Return the run that is meant, and what it recorded, also where its store does not have all of it yet.
 
     Raises:
@@ -76,7 +88,6 @@ def _recorded(text: str, options: Options) -> tuple[RecordedRun, Recording]:
     from dioptra_cli.cli import recorded
     from dioptra_cli.execution.recording import read_recording
 
-    tracker = recorded.open_store(options.tracking_uri, options.tracking_timeout)
     run = recorded.find_run(tracker, text)
     kept = recorded.find_kept(recorded.kept_entries(), run.run_id)
     is_unfinished = kept.is_running if kept else run.status in _UNFINISHED
@@ -99,62 +110,33 @@ def _recorded(text: str, options: Options) -> tuple[RecordedRun, Recording]:
         return run, read_recording(run, fetch)
 
 
-def _again(given: Options, run: RecordedRun, recording: Recording, moved_to: str | None) -> Options:
-    """Return the options of the new run, and say in what it will differ from the recorded one.
+def _options(
+    recording: Recording, run: RecordedRun, moved_to: str | None, given: Mapping[str, Any]
+) -> Options:
+    """Return the options of the new run: those that are given, else those of the recording.
 
     Raises:
-        UsageError: The project is not there, or something that was not recorded is not given.
+        UsageError: The project is not there any more, or `--env` is malformed.
     """
-    from dataclasses import replace
+    from dioptra_cli.cli.running import Options
 
-    from dioptra_cli.cli.projects import located, require_valid
-    from dioptra_cli.execution import environment
-    from dioptra_cli.mlproject import loader
-    from dioptra_cli.mlproject.selection import select
-    from dioptra_cli.parameters.secrets import Masker
-
-    base = environment.snapshot()
-    parameters = require_pairs("-P", given.parameters)
-    env = {**recording.options.env, **require_pairs("--env", given.env)}
-    output.hide(Masker(base, parameters, env))
+    recorded = recording.options
     project = moved_to or _project(recording)
-    version = given.version or _version(recording, project)
-    found = located(
-        project,
-        version,
-        base=base,
-        storage_dir=given.storage_dir,
-        tracking_uri=given.tracking_uri,
-        quiet=given.quiet,
+    env = {**recorded.env, **require_pairs("--env", given["env"])}
+    chosen = dict(given)
+    for name in ("timeout", "flow_workers", "log_level", "log_as_json"):
+        if given[name] is None:
+            chosen[name] = getattr(recorded, name)
+    if given["experiment_name"] is None and given["experiment_id"] is None:
+        chosen["experiment_id"] = run.experiment_id
+    chosen |= {
+        "version": given["version"] or _version(recording, project),
+        "env": tuple(f"{name}={value}" for name, value in env.items()),
+        "plugin_dirs": given["plugin_dirs"] or recorded.plugin_dirs,
+    }
+    return Options(
+        project=project, entry_point=recording.entry_point, params_file=None, run_id=None, **chosen
     )
-    if found.is_fetched:
-        require_valid(found.directory)  # before its Python is looked for
-    loaded, _problems = loader.require(found.directory)
-    selected = select(loaded, recording.entry_point, python=sys.executable)
-    values, notes = _values(recording, selected, parameters)
-    _require_all(recording, values, env)
-    options = recording.options
-    again = replace(
-        given,
-        project=project,
-        version=version,
-        entry_point=recording.entry_point,
-        parameters=(*(f"{p.name}={p.again}" for p in values), *given.parameters),
-        env=tuple(f"{name}={value}" for name, value in env.items()),
-        plugin_dirs=given.plugin_dirs or options.plugin_dirs,
-        timeout=given.timeout if given.timeout is not None else options.timeout,
-        flow_workers=given.flow_workers or options.flow_workers,
-        log_level=given.log_level or options.log_level,
-        log_as_json=given.log_as_json if given.log_as_json is not None else options.log_as_json,
-    )
-    if given.experiment_name is None and given.experiment_id is None:
-        again = replace(again, experiment_id=run.experiment_id)
-    if not given.quiet:
-        output.note(f"{recording.entry_point} of run {run.run_id} ({run.run_name}) again")
-        masker = Masker(base, parameters, env, *_defaults(loaded))
-        for text in (*_differences(recording, found, loaded, again, base, masker), *notes):
-            output.warning(text)
-    return again
 
 
 def _project(recording: Recording) -> str:
@@ -194,7 +176,7 @@ def _version(recording: Recording, project: str) -> str | None:
 
 
 def _values(
-    recording: Recording, selected: Selected, given: Mapping[str, str]
+    recording: Recording, selected: Selected, given: Container[str]
 ) -> tuple[list[RecordedParameter], list[str]]:
     """Return the recorded parameters to be given again, and what the user should know of the others.
 
@@ -238,7 +220,7 @@ def _is_whole(path: str) -> bool:
     return os.path.isabs(path) or scheme_of(path) is not None
 
 
-def _require_all(recording: Recording, values: list[RecordedParameter], env: Mapping[str, str]) -> None:
+def _require_all(recording: Recording, values: list[RecordedParameter], env: tuple[str, ...]) -> None:
     """Refuse to go on without what was not recorded.
 
     Raises:
@@ -248,7 +230,7 @@ def _require_all(recording: Recording, values: list[RecordedParameter], env: Map
 
     lacking = {p.name: p.lacking for p in values if p.lacking}
     again = [f"-P {name}=…" for name in lacking]
-    for name, value in env.items():
+    for name, value in require_pairs("--env", env).items():
         if MASK in value:
             lacking[name] = "is a secret, or holds one, which is not recorded"
             again.append(f"--env {name}=…")
@@ -258,48 +240,29 @@ def _require_all(recording: Recording, values: list[RecordedParameter], env: Map
         raise UsageError(Problem("not-recorded", message, hint=f"give it again: {' '.join(again)}"))
 
 
-def _defaults(project: Project) -> list[dict[str, str]]:
-    return [
-        {name: parameter.default or "" for name, parameter in entry_point.parameters.items()}
-        for entry_point in project.entry_points.values()
-    ]
-
-
-def _differences(
-    recording: Recording,
-    found: Located,
-    project: Project,
-    options: Options,
-    base: Mapping[str, str],
-    masker: Masker,
-) -> list[str]:
+def _differences(recording: Recording, prepared: Prepared) -> list[str]:
     """Return in what code and environment are not those of the recording, in words."""
-    import platform
     import socket
     from dataclasses import replace
 
     from dioptra_cli import __version__
+    from dioptra_cli.cli import job
     from dioptra_cli.execution import environment
-    from dioptra_cli.execution.environment import JobSettings
     from dioptra_cli.execution.packages import installed
     from dioptra_cli.execution.recording import Now, differences
-    from dioptra_cli.execution.source import read_source
+    from dioptra_cli.execution.records import machine
 
-    source = read_source(project.directory) if found.is_work_tree else found.source
+    base, masker, project = prepared.base, prepared.masker, prepared.project
+    source, archive = prepared.source, prepared.place.archive
     if source is not None:
         source = replace(source, diff=masker(source.diff), untracked=tuple(map(masker, source.untracked)))
-    directories = environment.plugin_directories(options.plugin_dirs, base, project.directory, os.getcwd())
-    settings = JobSettings(
-        tuple(directory for directory, _ in directories if "://" not in directory),
-        extra=tuple(require_pairs("--env", options.env).items()),
-    )
-    environ = environment.merged(base, environment.additions(base, settings))
+    settings = job.with_local_plugins(prepared.settings, {})
     now = Now(
         source,
         masker(project.source),
-        found.archive.sha256 if found.archive else None,
-        installed(environ, project.directory),
-        platform.platform(),
+        archive.sha256 if archive else None,
+        installed(environment.merged(base, environment.additions(base, settings)), project.directory),
+        machine(),
         socket.gethostname(),
         __version__,
     )

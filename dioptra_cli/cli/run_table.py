@@ -224,10 +224,11 @@ def _telling_first(runs: Sequence[RecordedRun]) -> list[_Items]:
     for entry_point, parameters in whole:
         for name, value in parameters.items():
             values[entry_point, name].add(value)
-    return [
-        sorted(parameters.items(), key=lambda item, of=entry_point: len(values[of, item[0]]) == 1)  # type: ignore[misc]
-        for entry_point, parameters in whole
-    ]
+
+    def telling_first(entry_point: str | None, parameters: Mapping[str, str]) -> _Items:
+        return sorted(parameters.items(), key=lambda item: len(values[entry_point, item[0]]) == 1)
+
+    return [telling_first(entry_point, parameters) for entry_point, parameters in whole]
 
 
 def _natural(items: _Items) -> int:

@@ -7,30 +7,32 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from dioptra_cli.cli import job, kept_runs, output
+from dioptra_cli.cli import job, kept_runs, output, recorded
 from dioptra_cli.cli.options import name_value_pairs
-from dioptra_cli.cli.projects import located, require_valid
+from dioptra_cli.cli.projects import Located, located, require_valid
 from dioptra_cli.errors import ExitCode, Level, Problem
 from dioptra_cli.execution import directories, environment
 from dioptra_cli.execution.environment import JobSettings
 from dioptra_cli.execution.plan import Plan, make_plan
-from dioptra_cli.execution.process import Footer, interruptible
+from dioptra_cli.execution.process import Footer, ignore_until_exit, interruptible
+from dioptra_cli.execution.recording import RecordedOptions, value_as_json
 from dioptra_cli.execution.records import Origin
 from dioptra_cli.execution.runner import Job, Result, execute
-from dioptra_cli.execution.source import read_source
+from dioptra_cli.execution.source import Source, git, read_source, source_name
 from dioptra_cli.mlproject import loader
 from dioptra_cli.mlproject.model import Project
-from dioptra_cli.mlproject.selection import select
+from dioptra_cli.mlproject.selection import Selected, select
 from dioptra_cli.parameters import resolve
 from dioptra_cli.parameters.resolve import Given, Value
 from dioptra_cli.parameters.secrets import Masker, shown, without_credentials
-from dioptra_cli.tracking import open_tracker, uris
+from dioptra_cli.tracking import uris
 from dioptra_cli.tracking.protocol import RunRequest, Tracker
 
 if TYPE_CHECKING:
@@ -66,46 +68,115 @@ class Options(job.JobOptions):
     verbose: bool
 
 
-def run(options: Options, *, extra_tags: Mapping[str, str] | None = None) -> int:
-    """Run one entry point; return the exit code of the process.
+@dataclass(frozen=True)
+class Prepared:
+    """What was asked for, and the project that was found. Nothing is downloaded for it, made or started yet.
+
+    Attributes:
+        options: What was asked for.
+        values: The parameters that are given.
+        malformed: What is wrong with the options that give them.
+        base: The environment of the caller.
+        caller: Absolute; the directory of the caller.
+        place: Where the project lies.
+        project: What its MLproject file says.
+        found: What is wrong with that.
+        selected: The entry point.
+    """
+
+    options: Options
+    values: Mapping[str, Given]
+    malformed: Sequence[Problem]
+    base: Mapping[str, str]
+    caller: str
+    place: Located
+    project: Project
+    found: Sequence[Problem]
+    selected: Selected
+
+    @property
+    def tracking_uri(self) -> str | None:
+        """Where the run is recorded; None for MLflow's default."""
+        return _tracking_uri(self.options, self.base)
+
+    @cached_property
+    def masker(self) -> Masker:
+        """What must be neither stored nor printed."""
+        return _secrets(self.options, self.values, self.base, self.project)
+
+    @cached_property
+    def source(self) -> Source | None:
+        """The state of the code, read once: what is compared is what is recorded."""
+        return read_source(self.project.directory) if self.place.is_work_tree else self.place.source
+
+    @cached_property
+    def settings(self) -> JobSettings:
+        """The command's environment; remote plugin directories are still URIs. See `job.job_settings`."""
+        return job.job_settings(self.options, self.base, self.project.directory, self.caller)
+
+
+def run(options: Options) -> int:
+    """Run one entry point; return the exit code of the process."""
+    with interruptible():
+        prepared = prepare(options, environment.snapshot())
+    return launch(prepared)
+
+
+def prepare(options: Options, base: Mapping[str, str]) -> Prepared:
+    """Find the project, fetch it if it is elsewhere, and read it. From here on, no secret is printed.
 
     Args:
         options: What was asked for.
+        base: The environment of the caller, before MLflow was set up in this process.
+
+    Raises:
+        UsageError: There is no such project, version or entry point.
+        ProjectError: The project cannot be fetched or read, or is fetched and not valid.
+        DownloadError: Its archive cannot be downloaded.
+    """
+    values, malformed = _values(options)
+    output.hide(_secrets(options, values, base, None))  # a problem may quote them
+    place = located(
+        options.project,
+        options.version,
+        storage_dir=options.storage_dir,
+        tracking_uri=_tracking_uri(options, base),
+        quiet=options.quiet,
+    )
+    if place.is_fetched:
+        require_valid(place.directory)
+    project, found = loader.require(place.directory)
+    output.hide(_secrets(options, values, base, project))
+    selected = select(project, options.entry_point, python=sys.executable)
+    return Prepared(options, values, malformed, base, os.getcwd(), place, project, found, selected)
+
+
+def launch(
+    prepared: Prepared, *, tracker: Tracker | None = None, extra_tags: Mapping[str, str] | None = None
+) -> int:
+    """Run what was prepared, or show it; return the exit code of the process.
+
+    Args:
+        prepared: What to run.
+        tracker: Where to record it, if that is open already.
         extra_tags: Tags for the run beside those of the options.
     """
-    caller, base = os.getcwd(), environment.snapshot()
-    tracking_uri = options.tracking_uri or base.get(environment.TRACKING_URI)
+    options, base, masker = prepared.options, prepared.base, prepared.masker
     with contextlib.ExitStack() as in_use:
         with interruptible():
-            values, malformed = _values(options)
-            secrets = [
-                base,
-                _given_environment(options),
-                {name: given.text for name, given in values.items()},
-            ]
-            output.hide(Masker(*secrets))  # a problem may quote them
-            place = located(
-                options.project,
-                options.version,
-                base=base,
-                caller=caller,
-                storage_dir=options.storage_dir,
-                tracking_uri=tracking_uri,
-                quiet=options.quiet,
-            )
-            if place.is_fetched:
-                require_valid(place.directory)
-            project, found = loader.require(place.directory)
-            masker = Masker(*secrets, *_defaults(project), {environment.TRACKING_URI: tracking_uri or ""})
             output.hide(masker)
-            selected = select(project, options.entry_point, python=sys.executable)
             request, more = _request(options, base)
             plan = make_plan(
-                project, selected, values, caller_directory=caller, found=found, malformed=[*malformed, *more]
+                prepared.project,
+                prepared.selected,
+                prepared.values,
+                caller_directory=prepared.caller,
+                found=prepared.found,
+                malformed=[*prepared.malformed, *more],
             )
-            settings = job.job_settings(options, base, project.directory, caller)
+            settings = prepared.settings
             if options.dry_run:
-                _show_plan(plan, settings, options, base, masker)
+                _show_plan(plan, prepared)
                 return ExitCode.OK
             if not options.quiet:
                 output.problems(plan.warnings, sys.stderr)
@@ -115,40 +186,33 @@ def run(options: Options, *, extra_tags: Mapping[str, str] | None = None) -> int
                 job.downloaded(
                     [*plan.remote, *job.remote_plugins(settings)],
                     storage_directory=options.storage_dir,
-                    tracking_uri=tracking_uri,
+                    tracking_uri=prepared.tracking_uri,
                     base=base,
-                    caller=caller,
+                    caller=prepared.caller,
                     tracking_timeout=options.tracking_timeout,
                     quiet=options.quiet,
                 )
             )
             plan = plan.with_downloads(copies)
-            settings = job.with_local_plugins(settings, copies)
-            with output.waiting_for(tracking_uri, options.tracking_timeout, quiet=options.quiet):
-                tracker = open_tracker(
-                    tracking_uri,
-                    environ=base,
-                    directory=caller,
-                    lock_directory=directories.locks(),
-                    timeout=options.tracking_timeout,
+            if tracker is None:
+                tracker = recorded.connect(
+                    prepared.tracking_uri,
+                    options.tracking_timeout,
                     on_new_store=None if options.quiet else _say_new_store,
+                    quiet=options.quiet,
                 )
-            source = read_source(project.directory) if place.is_work_tree else place.source
-            archive = None if place.archive is None else (place.archive.uri, place.archive.sha256)
-            runs = directories.runs()
-            kept_runs.settle(runs, tracker, quiet=options.quiet)
+            origin = _origin(prepared)
+            kept_runs.settle(tracker, quiet=options.quiet)
         result = execute(
             Job(
                 plan,
-                Origin(
-                    project.directory if place.is_work_tree else place.name, source, place.version, archive
-                ),
+                origin,
                 replace(request, tags={**request.tags, **(extra_tags or {})}),
-                settings,
+                job.with_local_plugins(settings, copies),
                 base,
                 masker,
-                spool=runs,
-                options=_recorded_options(options),
+                spool=directories.runs(),
+                options=asdict(_recorded_options(options)),
                 timeout=options.timeout,
                 patience=options.tracking_timeout,
                 capture=options.capture,
@@ -156,12 +220,48 @@ def run(options: Options, *, extra_tags: Mapping[str, str] | None = None) -> int
                 stdout_to=sys.stderr.fileno() if options.as_json else sys.stdout.fileno(),
             ),
             tracker,
-            _Reporter(options, plan, tracker, base),
+            _Reporter(options, plan.masked(masker), tracker, base),
         )
+        ignore_until_exit()  # the run is closed: what comes now must not make another exit code of its own
     _report(result, tracker.uri, options)
     if result.exit_code in _MISCALLED and not options.quiet:
         _say_what_may_not_fit(plan)
     return result.exit_code
+
+
+def _tracking_uri(options: Options, base: Mapping[str, str]) -> str | None:
+    return options.tracking_uri or base.get(environment.TRACKING_URI)
+
+
+def _secrets(
+    options: Options, values: Mapping[str, Given], base: Mapping[str, str], project: Project | None
+) -> Masker:
+    """Return what must not be seen of a run; None for a project that is not known yet.
+
+    The MLproject file, which is recorded, holds the defaults of all entry points.
+    """
+    return Masker(
+        base,
+        _given_environment(options),
+        {name: given.text for name, given in values.items()},
+        {environment.TRACKING_URI: _tracking_uri(options, base) or ""},
+        *(
+            {name: parameter.default or "" for name, parameter in entry_point.parameters.items()}
+            for entry_point in (project.entry_points.values() if project else ())
+        ),
+    )
+
+
+def _origin(prepared: Prepared) -> Origin:
+    """Return what is recorded of where the project comes from."""
+    place, directory = prepared.place, prepared.project.directory
+    if place.is_work_tree and not prepared.options.provenance:  # the state of the code is not asked for
+        return Origin(directory, source_name(directory, git(directory, "rev-parse", "--show-toplevel")))
+    source = prepared.source
+    name = directory if place.is_work_tree else place.name
+    of_mlflow = source_name(name, source.root) if source and os.path.isabs(name) else name
+    archive = None if place.archive is None else (place.archive.uri, place.archive.sha256)
+    return Origin(name, of_mlflow, source, place.version, archive)
 
 
 def _given_environment(options: Options) -> dict[str, str]:
@@ -170,25 +270,19 @@ def _given_environment(options: Options) -> dict[str, str]:
     return pairs
 
 
-def _defaults(project: Project) -> Iterator[dict[str, str]]:
-    """Yield the defaults of each entry point: the MLproject file, which is recorded, holds all of them."""
-    for entry_point in project.entry_points.values():
-        yield {name: parameter.default or "" for name, parameter in entry_point.parameters.items()}
-
-
-def _recorded_options(options: Options) -> dict[str, Any]:
+def _recorded_options(options: Options) -> RecordedOptions:
     """Return what `rerun` has to ask for again, beside the project and its parameters."""
-    return {
-        "env": {name: shown(name, value) for name, value in _given_environment(options).items()},
-        "plugin_dirs": [
+    return RecordedOptions(
+        {name: shown(name, value) for name, value in _given_environment(options).items()},
+        tuple(
             directory if "://" in directory else os.path.abspath(os.path.expanduser(directory))
             for directory in options.plugin_dirs
-        ],
-        "timeout": options.timeout,
-        "flow_workers": options.flow_workers,
-        "log_level": options.log_level,
-        "log_as_json": options.log_as_json,
-    }
+        ),
+        options.timeout,
+        options.flow_workers,
+        options.log_level,
+        options.log_as_json,
+    )
 
 
 def _say_what_may_not_fit(plan: Plan) -> None:
@@ -255,15 +349,13 @@ def _say_new_store(file: str) -> None:
     output.note(f"making a new store: {file}")
 
 
-def _show_plan(
-    plan: Plan, settings: JobSettings, options: Options, base: Mapping[str, str], masker: Masker
-) -> None:
+def _show_plan(plan: Plan, prepared: Prepared) -> None:
     """Print what would run, on standard output, without secrets."""
-    tracking_uri = options.tracking_uri or base.get(environment.TRACKING_URI)
-    added = environment.additions(base, settings, tracking_uri=tracking_uri)
+    masker = prepared.masker
+    added = environment.additions(prepared.base, prepared.settings, tracking_uri=prepared.tracking_uri)
     added = {name: masker(shown(name, value)) for name, value in added.items()}
     plan = plan.masked(masker)
-    if options.as_json:
+    if prepared.options.as_json:
         click.echo(json.dumps(_plan_as_json(plan, added), indent=2, ensure_ascii=False))
         return
     output.problems(plan.warnings, sys.stderr)
@@ -298,25 +390,14 @@ def _plan_as_json(plan: Plan, added: Mapping[str, str]) -> dict[str, Any]:
         "project": plan.project.name,
         "directory": plan.project.directory,
         "entry_point": plan.entry_point.name,
-        "parameters": [
-            {
-                "name": v.name,
-                "type": v.type,
-                "value": v.given,
-                "resolved": v.text,
-                "source": v.origin.value,
-                "declared": v.declared,
-                "remote": v.remote,
-            }
-            for v in plan.values
-        ],
+        "parameters": [{**value_as_json(value), "remote": value.remote} for value in plan.values],
         "command": plan.command,
         "environment": dict(added),
     }
 
 
 class _Reporter:
-    """Passes on what the runner says, as far as the user wants to hear it."""
+    """Passes on what the runner says, as far as the user wants to hear it. The plan is a masked one."""
 
     def __init__(self, options: Options, plan: Plan, tracker: Tracker, base: Mapping[str, str]) -> None:
         self._quiet = options.quiet

@@ -66,7 +66,6 @@ def command(
     PROJECT is what 'dioptra run' was given: a directory, an MLproject file, a git URL or an archive. Without it, it
     is the one in this directory; where there is none, the runs of all projects are listed.
     """
-    from dioptra_cli.execution import directories
     from dioptra_cli.execution.process import interruptible
 
     is_given = ctx.get_parameter_source("project") is not click.core.ParameterSource.DEFAULT
@@ -84,8 +83,8 @@ def command(
         )
     of_all = of_all or not (is_given or recorded.is_project_here())
     with interruptible():
-        names = [] if of_all else recorded.names_of(project)
-        empty = f"there are no runs of {'any project' if of_all else names[0]}"
+        names = None if of_all else recorded.names_of(project)
+        empty = f"there are no runs of {'any project' if names is None else names.projects[0]}"
         empty += f" with the entry point '{entry_point}'" if entry_point else ""
         empty += f" with the status {status}" if status else ""
         hint = "--tracking-uri names another store" + ("" if of_all else ", and --all shows every project")
@@ -98,10 +97,10 @@ def command(
             from dioptra_cli.cli import kept_runs
             from dioptra_cli.parameters.secrets import without_credentials
 
-            kept_runs.settle(directories.runs(), tracker, quiet=as_json or ids)
+            kept_runs.settle(tracker, quiet=as_json or ids)
             tags = {recorded.ENTRY_POINT: entry_point} if entry_point else {}
             asked = limit if status is None else max(limit, recorded.RECENT)
-            if of_all:
+            if names is None:
                 found = tracker.find({**recorded.PROJECT_RUNS, **tags}, limit=asked)
             else:
                 found = recorded.find_project_runs(tracker, names, limit=asked, tags=tags)

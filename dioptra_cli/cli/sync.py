@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import click
 
-from dioptra_cli.cli import kept_runs, output
+from dioptra_cli.cli import kept_runs, output, recorded
 from dioptra_cli.cli.options import tracking_timeout_option, tracking_uri_option
-from dioptra_cli.errors import ExitCode, Problem, TrackingError, UsageError
+from dioptra_cli.errors import DioptraError, ExitCode, Problem, UsageError
 from dioptra_cli.execution import directories, environment, spool
 from dioptra_cli.execution.delivery import Became, Report, deliver_kept
 from dioptra_cli.execution.process import interruptible
-from dioptra_cli.parameters.secrets import MASK, Masker, without_credentials
-from dioptra_cli.tracking import open_tracker
+from dioptra_cli.parameters.secrets import Masker
 from dioptra_cli.tracking.protocol import Tracker
 
 
@@ -36,108 +34,97 @@ def command(
 ) -> int:
     """Deliver what is kept of runs to their tracking stores.
 
-    A run is kept while its store is away, and when dioptra itself is killed in the middle of it. Without RUN_ID, all
-    of them are delivered. It can be done again at any time: what is there already is not doubled. The exit code is
-    125 if something could not be delivered.
+    A run is kept while its store is away, and when dioptra itself is killed in the middle of it. Without RUN_ID (an
+    id, its first characters, or a name), all of them are delivered. It can be done again at any time: what is there
+    already is not doubled. The exit code is 125 if something could not be delivered.
     """
     base = environment.snapshot()
     output.hide(Masker(base, {environment.TRACKING_URI: tracking_uri or ""}))
-    chosen = _chosen(run_ids)
     if forget and not run_ids:
         raise UsageError(
             Problem("no-run", "--forget needs the ids of the runs whose files are to be removed")
         )
+    if forget and dry_run:
+        raise UsageError(Problem("exclusive-options", "--forget and --dry-run exclude each other"))
     with interruptible():
+        chosen = _chosen(run_ids)
         if dry_run:
-            reports = [Report(entry, Became.BUSY if entry.is_running else Became.FAILED) for entry in chosen]
+            reports = [Report(entry, Became.BUSY if entry.is_running else Became.KEPT) for entry in chosen]
             lines = [_kept(report) for report in reports]
         elif forget:
             reports = [_forgotten(entry) for entry in chosen]
             lines = [_removed(report) for report in reports]
         else:
             given = tracking_uri or base.get(environment.TRACKING_URI)
-            reports = list(_delivered(chosen, given, tracking_timeout))
+            reports = list(_delivered(chosen, given, tracking_timeout, are_named=bool(run_ids)))
             lines = [kept_runs.told(report) for report in reports]
     if as_json:
         click.echo(json.dumps(list(map(_as_json, reports)), indent=2, ensure_ascii=False))
     else:
         for line in lines or ["nothing is kept: every run is in its tracking store"]:
             output.note(line)
-    failed = not dry_run and any(report.became is Became.FAILED for report in reports)
+    # A run that is still running needs nothing, unless it was asked for by name.
+    undone = {Became.FAILED, Became.BUSY} if run_ids else {Became.FAILED}
+    failed = not dry_run and any(report.became in undone for report in reports)
     return ExitCode.FAILED if failed else ExitCode.OK
 
 
-def _chosen(run_ids: Iterable[str]) -> list[spool.Entry]:
+def _chosen(run_ids: Sequence[str]) -> list[spool.Entry]:
     """Return the runs that are kept, or those of them that are named, the oldest first.
 
     Raises:
-        UsageError: There is nothing kept of a run that is named.
+        UsageError: There is nothing kept of a run that is named, or several may be meant.
     """
-    place = directories.runs()
-    spool.tidy(place)
-    kept = list(reversed(spool.entries(place)))
+    spool.tidy(directories.all_runs())
+    kept = list(reversed(spool.entries(directories.all_runs())))
     if not run_ids:
         return kept
     chosen, problems = [], []
     for text in run_ids:
-        found = [entry for entry in kept if text in _identities(entry)]
-        chosen += found
-        if not found:
+        found = next((entry for entry in kept if entry.journal.token == text), None)
+        found = found or recorded.find_kept(kept, text)
+        if found is None:
             problems.append(
                 Problem("no-run", f"nothing is kept of a run '{text}'", hint="see 'dioptra sync --dry-run'")
             )
+        else:
+            chosen.append(found)
     if problems:
         raise UsageError(problems)
     return chosen
 
 
-def _identities(entry: spool.Entry) -> tuple[str, ...]:
-    run = entry.journal.run
-    return (entry.journal.token,) if run is None else (entry.journal.token, run.run_id)
+def _delivered(
+    chosen: Iterable[spool.Entry], given: str | None, timeout: float, *, are_named: bool
+) -> Iterable[Report]:
+    """Deliver each run to its store.
 
-
-def _delivered(chosen: Iterable[spool.Entry], given: str | None, timeout: float) -> Iterable[Report]:
-    """Deliver each run to its store; `given` is the store for which the user has credentials."""
-    base, caller = environment.snapshot(), os.getcwd()
+    Args:
+        chosen: The runs.
+        given: The store for which the user has credentials.
+        timeout: Seconds to wait for each store.
+        are_named: Whether the user asks for just these, also where they were started on another machine.
+    """
     environment.prepare_this_process(timeout)
-    trackers: dict[str, Tracker | TrackingError] = {}
+    trackers: dict[str, Tracker | DioptraError] = {}
     for entry in chosen:
-        if entry.is_running:
+        if entry.is_held if are_named else entry.is_running:
             yield Report(entry, Became.BUSY)
             continue
         uri = entry.journal.tracking_uri
-        if given is not None and without_credentials(given) == uri:
-            uri = given
         if uri not in trackers:
             try:
-                if MASK in uri:
-                    raise TrackingError(_no_credentials(uri))
-                with output.waiting_for(uri, timeout):
-                    trackers[uri] = open_tracker(
-                        uri,
-                        environ=base,
-                        directory=caller,
-                        lock_directory=directories.locks(),
-                        timeout=timeout,
-                    )
-            except TrackingError as error:
+                trackers[uri] = recorded.store_of(entry, given, timeout)
+            except DioptraError as error:
                 trackers[uri] = error
         tracker = trackers[uri]
         try:
-            if isinstance(tracker, TrackingError):
+            if isinstance(tracker, DioptraError):
                 raise tracker
             report = deliver_kept(entry, tracker, timeout)
-        except TrackingError as error:
-            report = Report(entry, Became.FAILED, kept_runs.everything(entry, error))
+        except DioptraError as error:
+            report = Report(entry, Became.FAILED, kept_runs.all_missing(entry, error))
         yield report
-
-
-def _no_credentials(uri: str) -> Problem:
-    return Problem(
-        "no-credentials",
-        f"the store {uri} needs credentials, which are not kept",
-        hint="give its whole URI with --tracking-uri or MLFLOW_TRACKING_URI",
-    )
 
 
 def _forgotten(entry: spool.Entry) -> Report:

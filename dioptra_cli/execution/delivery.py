@@ -12,14 +12,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from dioptra_cli.errors import TrackingError
-from dioptra_cli.execution.process import Interrupted
+from dioptra_cli.errors import DioptraError, TrackingError
 from dioptra_cli.execution.records import TOKEN_TAG, flow_tags, read_flows, write_flows
-from dioptra_cli.execution.spool import Ending, Entry
+from dioptra_cli.execution.spool import Ending, Entry, changed, write
 from dioptra_cli.parameters.secrets import Masker
-from dioptra_cli.tracking.protocol import RunStatus, StartedRun, Tracker
+from dioptra_cli.tracking.protocol import RecordedRun, RunStatus, StartedRun, Tracker
 
 _FIRST_DELAY, _LONGEST_DELAY = 0.5, 5.0
+_LATEST_CREATION = 600.0
+"""Seconds after which a store makes no run any more that was asked for."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Failure:
     """
 
     what: str
-    error: TrackingError | None
+    error: DioptraError | None
 
 
 def deliver(
@@ -49,7 +50,7 @@ def deliver(
             tried already.
 
     Returns:
-        What the store did not take. Where it stays away, or the user wants to wait no longer, the rest is not tried.
+        What the store did not take. Where it stays away, the rest is not tried.
     """
 
     def parameters() -> None:
@@ -72,12 +73,7 @@ def deliver(
         if is_over:
             failures.append(Failure(what, None))
             continue
-        try:
-            error = _attempt(action, patience)
-        except Interrupted:
-            failures.append(Failure(what, None))
-            is_over = True
-            continue
+        error = _attempt(action, patience)
         if error is not None:
             failures.append(Failure(what, error))
             is_over = error.retryable
@@ -104,8 +100,10 @@ class Became(str, Enum):
     DELIVERED = "delivered"
     CLOSED = "closed"
     FORGOTTEN = "forgotten"
+    UNCERTAIN = "uncertain"
     FAILED = "failed"
     BUSY = "busy"
+    KEPT = "kept"
 
 
 @dataclass(frozen=True)
@@ -115,7 +113,9 @@ class Report:
     Attributes:
         entry: The run.
         became: `delivered`: the store has all of it. `closed`: likewise; its dioptra was killed, and the run too.
-            `forgotten`: there was no run to deliver. `failed`: some is still missing. `busy`: another process has it.
+            `forgotten`: there was no run to deliver. `uncertain`: there is none so far, but the store may still be
+            making it. `failed`: some is still missing. `busy`: another process has it.
+            `kept`: nothing was tried.
         failures: What is still missing.
     """
 
@@ -132,36 +132,52 @@ def deliver_kept(entry: Entry, tracker: Tracker, patience: float) -> Report:
     Raises:
         TrackingError: It cannot be told whether the store has the run.
     """
-    with entry.claimed() as mine:
-        if mine is None:
+    with entry.claimed() as claimed:
+        if claimed is None:
             return Report(entry, Became.BUSY)
-        run = mine.journal.run
+        journal, became = claimed.journal, Became.DELIVERED
+        run, ending = journal.run, journal.ending
         if run is None:
-            run = _find(mine.journal.token, tracker)
-        if run is None:
-            mine.remove()
-            return Report(mine, Became.FORGOTTEN)
-        ending, became = mine.journal.ending, Became.DELIVERED
-        if ending is None:
-            ending, became = _ending_of_killed(mine), Became.CLOSED
-        failures = deliver(mine, run, ending, tracker, patience)
+            found = _find(journal.token, tracker)
+            if found is None and time.time() - journal.started / 1000 < _LATEST_CREATION:
+                return Report(claimed, Became.UNCERTAIN)
+            if found is None or found.status != "RUNNING":  # one to be continued, that has not been touched
+                claimed.remove()
+                return Report(claimed, Became.FORGOTTEN)
+            run = StartedRun(found.run_id, found.experiment_id, found.run_name, found.artifact_uri)
+            ended = max(journal.started, found.started or 0)
+            ending, became = (
+                Ending(RunStatus.KILLED, ended, {"dioptra.end": "was never started"}),
+                Became.CLOSED,
+            )
+        elif ending is None:
+            ending, became = _ending_of_killed(claimed), Became.CLOSED
+        known = changed(claimed, run=run, ending=ending)
+        with contextlib.suppress(
+            OSError
+        ):  # what has been found out now must not change with the next attempt
+            write(known)
+        failures = tuple(deliver(known, run, ending, tracker, patience))
         if failures:
-            return Report(mine, Became.FAILED, tuple(failures))
-        mine.remove()
-        return Report(mine, became)
+            known = changed(known, failed=tuple(failure.what for failure in failures))
+            with contextlib.suppress(OSError):
+                write(known)
+            return Report(known, Became.FAILED, failures)
+        known.remove()
+        # As it was found: of one that had no run, it is said otherwise than of one that was killed.
+        return Report(changed(claimed, ending=ending), became)
 
 
-def _find(token: str, tracker: Tracker) -> StartedRun | None:
-    """Return the run that a dioptra asked for and was killed before it heard of it."""
-    found = tracker.find({TOKEN_TAG: token}, limit=1)
-    if not found:
-        return None
-    run = found[0]
-    return StartedRun(run.run_id, run.experiment_id, run.run_name, run.artifact_uri)
+def _find(token: str, tracker: Tracker) -> RecordedRun | None:
+    """Return the run that a dioptra asked for, which was killed or gave up before it heard of it."""
+    return next(iter(tracker.find({TOKEN_TAG: token}, limit=1)), None)
 
 
 def _ending_of_killed(entry: Entry) -> Ending:
-    """Return the end of a run whose dioptra was killed, as far as its traces tell; write what its flows reported."""
+    """Return the end of a run whose dioptra was killed, as far as its traces tell; write what its flows reported.
+
+    Where the run had secrets, its flows are left out: nobody knows any more what must not be seen of them.
+    """
     last = entry.journal.started / 1000
     for directory, _, names in os.walk(entry.directory):
         for name in names:
@@ -171,7 +187,7 @@ def _ending_of_killed(entry: Entry) -> Ending:
         "dioptra.end": "dioptra was killed",
         "dioptra.seconds": f"{last - entry.journal.started / 1000:.3f}",
     }
-    if not entry.journal.has_secrets:  # else nobody knows any more what must not be seen
+    if not entry.journal.has_secrets:
         flows = read_flows(entry.flow_events)
         with contextlib.suppress(OSError):
             write_flows(entry.artifacts, flows, Masker())

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 
 from dioptra_cli.errors import DioptraError, Problem
+
+_PLACES_INSTEAD = ("/var/tmp",)
+"""Where the state directory cannot be written. A fixed place, unlike `TMPDIR`, is found again by the next shell."""
 
 
 def _cache(*parts: str) -> str:
@@ -27,30 +31,55 @@ def locks() -> str:
 
 
 def runs() -> str:
-    """Return where runs are kept until their store has all of them: it exists, and only its user can read it.
+    """Return where runs are kept until their store has all of them: it exists, and is its user's alone.
 
-    It is below the user's state directory, or, where that cannot be written, below the system's for temporary files.
+    It is below the user's state directory, or, where that cannot be written, below a place for temporary files.
+
+    Raises:
+        DioptraError: Neither can be written.
     """
-    from platformdirs import user_state_dir
-
-    wanted = os.path.join(user_state_dir("dioptra"), "runs")
-    instead = os.path.join(tempfile.gettempdir(), f"dioptra-{os.getuid()}", "runs")
-    for place in (wanted, instead):
-        try:
-            os.makedirs(os.path.dirname(place), mode=0o700, exist_ok=True)
-            os.makedirs(place, mode=0o700, exist_ok=True)
-        except OSError:
-            continue
-        # Below a directory that everybody can write, another user may have been there first.
-        if os.access(place, os.W_OK | os.X_OK) and os.stat(place).st_uid == os.geteuid():
+    places = _places_of_runs()
+    for place in places:
+        if _made(place):
             return place
     raise DioptraError(
         Problem(
             "no-state-directory",
-            f"a run needs a directory to keep its files in: neither {wanted} nor {instead} can be written",
+            f"a run needs a directory to keep its files in: neither {' nor '.join(places)} can be written",
             hint="name another place with the variable XDG_STATE_HOME",
         )
     )
+
+
+def all_runs() -> list[str]:
+    """Return every directory in which runs may have been kept; those that there are."""
+    return [place for place in _places_of_runs() if os.path.isdir(place)]
+
+
+def _places_of_runs() -> list[str]:
+    from platformdirs import user_state_dir
+
+    temporary = dict.fromkeys([*_PLACES_INSTEAD, tempfile.gettempdir()])
+    instead = [os.path.join(place, f"dioptra-{os.getuid()}", "runs") for place in temporary]
+    return [os.path.join(user_state_dir("dioptra"), "runs"), *instead]
+
+
+def _made(place: str) -> bool:
+    """Make a directory and the one above it; return whether both are ours, and can be written."""
+    try:
+        for directory in (os.path.dirname(place), place):
+            os.makedirs(directory, mode=0o700, exist_ok=True)
+            # Below a directory that everybody can write, somebody else may have been there first.
+            found = os.lstat(directory)
+            if (
+                not stat.S_ISDIR(found.st_mode)
+                or found.st_uid != os.geteuid()
+                or found.st_mode & stat.S_IWOTH
+            ):
+                return False
+    except OSError:
+        return False
+    return os.access(place, os.W_OK | os.X_OK)
 
 
 def revisions() -> str:

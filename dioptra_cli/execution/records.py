@@ -5,6 +5,7 @@ Writes into the directory that it is given; talks to no store.
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import json
 import os
@@ -12,23 +13,27 @@ import platform
 import socket
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from dioptra_cli import __version__
 from dioptra_cli.execution.plan import Plan
-from dioptra_cli.execution.source import Source, source_name
-from dioptra_cli.parameters.secrets import MASK, Masker, shown
+from dioptra_cli.execution.recording import git_as_json, value_as_json
+from dioptra_cli.mlproject.model import Project
+from dioptra_cli.parameters.secrets import MASK, Masker, is_secret, shown
 
 if TYPE_CHECKING:
     from dioptra_cli.execution.packages import Installed
+    from dioptra_cli.execution.source import Source
     from dioptra_cli.flows.report import FlowReport
 
 PROJECT_TAG = "dioptra.project"
 TOKEN_TAG = "dioptra.token"
 
 _LONGEST_TAG = 8000
+_LISTING_SECONDS = 2.0
+"""How long the list of packages is waited for when the command has ended."""
 _MOST_FLOWS = 50
 """So many flows of one run are kept as a record and a picture: a script may run one for each of 1000 settings."""
 
@@ -39,12 +44,14 @@ class Origin:
 
     Attributes:
         name: What names it from any directory: a path, or a URL without credentials.
+        source_name: What MLflow calls it.
         source: The state of its work tree, if it lies in one.
         version: The git revision that was asked for.
         archive: The URI and the SHA-256 of the archive that it was unpacked from.
     """
 
     name: str
+    source_name: str
     source: Source | None = None
     version: str | None = None
     archive: tuple[str, str] | None = None
@@ -82,13 +89,16 @@ class Recorder:
         self._installed: Installed | None = None
         self._look: threading.Thread | None = None
 
-    def tags(self) -> dict[str, str]:
-        """Return MLflow's own tags for the run of a project, and dioptra's."""
+    def tags(self, given: Mapping[str, str]) -> dict[str, str]:
+        """Return the tags of the new run: those that the user has given, MLflow's for a project, and dioptra's.
+
+        What names the project is not searched for secrets: a password such as `mlflow` is part of many names.
+        """
         plan, origin = self._plan, self._origin
         parameters = json.dumps(recorded_parameters(plan), ensure_ascii=False)
         tags = {
             "mlflow.user": _user(),
-            "mlflow.source.name": self._source_name(),
+            "mlflow.source.name": origin.source_name,
             "mlflow.source.type": "PROJECT",
             "mlflow.project.entryPoint": plan.entry_point.name,
             "mlflow.project.backend": "local",
@@ -111,7 +121,8 @@ class Recorder:
             if source.repository is not None:
                 tags["mlflow.source.git.repoURL"] = source.repository
                 tags["mlflow.gitRepoURL"] = source.repository  # the name that older versions of MLflow read
-        return {name: recordable(self._masker(value)) for name, value in tags.items()}
+        tags |= {name: self._masker(shown(name, value)) for name, value in given.items()}
+        return {name: recordable(value) for name, value in tags.items()}
 
     def write_input(self) -> None:
         """Write what is known before the run: the MLproject file, the parameters, the state of the code.
@@ -124,24 +135,13 @@ class Recorder:
             "entry_point": plan.entry_point.name,
             "command": plan.command,
             "python": platform.python_version(),
-            "parameters": [
-                {
-                    "name": value.name,
-                    "type": value.type,
-                    "value": value.given,
-                    "resolved": value.text,
-                    "source": value.origin.value,
-                    "declared": value.declared,
-                    "masked": MASK in value.given,
-                }
-                for value in plan.values
-            ],
+            "parameters": [{**value_as_json(value), "masked": MASK in value.given} for value in plan.values],
         }
         self._write_json("parameters.json", content)
         if not self._wants_provenance:
             return
         if plan.project.file is not None:
-            self._write("MLproject", plan.project.source)
+            self._write("MLproject", recorded_source(plan.project, self._masker))
         source, archive = self._origin.source, self._origin.archive
         if source is not None and source.diff:
             self._write("git.diff", source.diff + "\n")
@@ -153,15 +153,15 @@ class Recorder:
             "entry_point": plan.entry_point.name,
             "command": plan.command,
             "options": self._options,
-            "git": None if source is None else _git(source),
+            "git": None if source is None else git_as_json(source),
             "archive": None if archive is None else {"uri": archive[0], "sha256": archive[1]},
-            "platform": platform.platform(),
+            "platform": machine(),
             "host": socket.gethostname(),
             "user": _user(),
         }
 
-    def look_around(self, environ: Mapping[str, str], added: Mapping[str, str]) -> None:
-        """Begin to find out what is installed in the command's Python, beside the command.
+    def begin_listing_packages(self, environ: Mapping[str, str], added: Mapping[str, str]) -> None:
+        """Begin to find out, beside the command, what is installed in its Python.
 
         Args:
             environ: The command's whole environment.
@@ -174,7 +174,8 @@ class Recorder:
         def look() -> None:
             from dioptra_cli.execution.packages import installed
 
-            self._installed = installed(environ, self._plan.project.directory)
+            with contextlib.suppress(Exception):  # what it can stumble over lies on other people's disks
+                self._installed = installed(environ, self._plan.project.directory)
 
         self._look = threading.Thread(target=look, name="dioptra-packages", daemon=True)
         self._look.start()
@@ -193,15 +194,18 @@ class Recorder:
         if not self._wants_provenance:
             return
         if self._look is not None:
-            self._look.join()
+            self._look.join(_LISTING_SECONDS)
         found = self._installed
-        if found is not None:
+        if found is None:
+            self._provenance["python"] = None  # it did not answer in time
+        else:
             self._provenance["python"] = {
                 "executable": found.executable,
                 "version": found.version,
                 "implementation": found.implementation,
             }
-            self._write("requirements.txt", "".join(f"{line}\n" for line in found.packages))
+            # Not searched for secrets: a password such as `mlflow` would make another list of it.
+            _write(self._directory, "requirements.txt", "".join(f"{line}\n" for line in found.packages))
         self._provenance |= {
             "started": _moment(started),
             "ended": _moment(started + seconds),
@@ -210,16 +214,25 @@ class Recorder:
         }
         self._write_json("provenance.json", self._provenance)
 
-    def _source_name(self) -> str:
-        name = self._origin.name
-        return source_name(name, self._origin.source) if os.path.isabs(name) else name
-
     def _write_json(self, name: str, content: Any) -> None:
         # Masked before it is JSON: in there, a secret may look different, and a mask could break it.
         _write(self._directory, name, as_json(_storable(content, self._masker)))
 
     def _write(self, name: str, text: str) -> None:
         _write(self._directory, name, self._masker(text))
+
+
+def recorded_source(project: Project, masker: Masker) -> str:
+    """Return the MLproject file as it is recorded: without secrets, and, where that is possible, still YAML."""
+    from dioptra_cli.mlproject.redaction import redacted
+
+    return masker(redacted(project.source, is_secret, MASK))
+
+
+def machine() -> str:
+    """Return system, release and architecture. `platform.platform()` would start a process for that."""
+    system = os.uname()
+    return f"{system.sysname}-{system.release}-{system.machine}"
 
 
 def recorded_parameters(masked: Plan) -> dict[str, str]:
@@ -249,10 +262,11 @@ def write_flows(directory: str, flows: Sequence[FlowReport], masker: Masker) -> 
         return 0
     from dioptra_cli.flows import picture, report
 
-    for number, flow in enumerate(flows[:_MOST_FLOWS], 1):
+    for number, reported in enumerate(flows[:_MOST_FLOWS], 1):
+        flow = _masked_report(reported, masker)  # not the picture: in XML, a secret may look different
         name = "flow" if number == 1 else f"flow-{number}"
-        _write(directory, f"{name}.json", as_json(_storable(report.as_json(flow), masker)))
-        _write(directory, f"{name}.svg", masker(picture.svg(flow)))
+        _write(directory, f"{name}.json", as_json(report.as_json(flow)))
+        _write(directory, f"{name}.svg", picture.svg(flow))
     return max(0, len(flows) - _MOST_FLOWS)
 
 
@@ -276,6 +290,18 @@ def as_json(content: Any) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
+def _masked_report(report: Any, masker: Masker) -> Any:
+    """Return the report of a flow, or a part of one, without secrets."""
+    if isinstance(report, str):
+        return recordable(masker(report))
+    if isinstance(report, tuple):
+        return tuple(_masked_report(part, masker) for part in report)
+    if is_dataclass(report) and not isinstance(report, type):
+        parts = {field.name: _masked_report(getattr(report, field.name), masker) for field in fields(report)}
+        return replace(report, **parts)
+    return report
+
+
 def _storable(content: Any, masker: Masker) -> Any:
     if isinstance(content, str):
         return recordable(masker(content))
@@ -289,21 +315,6 @@ def _storable(content: Any, masker: Masker) -> Any:
 def _write(directory: str, name: str, text: str) -> None:
     with open(os.path.join(directory, name), "w", encoding="utf-8", errors="surrogateescape") as file:
         file.write(text)
-
-
-def _git(source: Source) -> dict[str, Any]:
-    return {
-        "commit": source.commit,
-        "branch": source.branch,
-        "repository": source.repository,
-        "modified": source.dirty,
-        "untracked": list(source.untracked),
-        "untracked_omitted": source.untracked_omitted,
-        "diff": "git.diff" if source.diff else None,
-        "diff_omitted": source.diff_omitted,
-        "submodules": list(source.submodules),
-        "missing": list(source.missing),
-    }
 
 
 def _moment(seconds: float) -> str:

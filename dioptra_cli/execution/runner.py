@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from dioptra_cli.errors import TrackingError
+from dioptra_cli.errors import DioptraError, LaunchError, Problem, TrackingError
 from dioptra_cli.execution import environment
 from dioptra_cli.execution.delivery import Failure, deliver
 from dioptra_cli.execution.environment import JobSettings
@@ -109,7 +109,6 @@ class Result:
         seconds: How long the child ran.
         end: Why it ended, in words.
         failures: What the tracking store did not take.
-        kept: The directory that holds it until it is delivered.
         flows: The flows that the child ran, the oldest first.
     """
 
@@ -119,7 +118,6 @@ class Result:
     seconds: float
     end: str
     failures: tuple[Failure, ...] = ()
-    kept: str | None = None
     flows: tuple[FlowReport, ...] = ()
 
 
@@ -135,113 +133,140 @@ def execute(job: Job, tracker: Tracker, reporter: Reporter) -> Result:
         LaunchError: The child could not be started at all; the run is closed as failed.
         Interrupted: The user insisted on leaving before the run could be closed.
     """
-    spool = Spool.create(
-        job.spool,
-        project=job.origin.name,
-        entry_point=job.plan.entry_point.name,
-        tracking_uri=without_credentials(tracker.uri),
-        parameters=recorded_parameters(job.plan.masked(job.masker)),
-        has_secrets=bool(job.masker),
-    )
-    execution: _Execution | None = None
-    maybe_made = False  # by a store that had not answered yet: whoever finds the directory can ask it again
-    try:
-        recorder = Recorder(
-            job.plan, job.origin, job.options, job.masker, spool.entry.artifacts, provenance=job.provenance
+    with SignalGuard() as guard:
+        spool = Spool.create(
+            job.spool,
+            project=job.origin.name,
+            entry_point=job.plan.entry_point.name,
+            tracking_uri=without_credentials(tracker.uri),
+            parameters=recorded_parameters(job.plan.masked(job.masker)),
+            has_secrets=bool(job.masker),
         )
-        with _writing(job.spool):
-            recorder.write_input()
-        with SignalGuard() as guard:
-            tags = {**recorder.tags(), TOKEN_TAG: spool.entry.journal.token}
-            with _waiting(guard, job, reporter):
-                run = tracker.start(replace(job.request, tags={**tags, **job.request.tags}))
-            execution = _Execution(job, tracker, reporter, spool, recorder, guard, run)
+        execution = _Execution(job, tracker, reporter, spool, guard)
+        try:
             return execution.run()
-    except Interrupted:
-        maybe_made = execution is None
-        raise
-    except TrackingError as error:
-        maybe_made = execution is None and error.retryable
-        raise
-    finally:
-        keep = maybe_made or (execution is not None and not execution.is_delivered)
-        spool.close(keep=keep)
-        if keep and not maybe_made:
-            reporter.warning("what is missing in the store is kept; 'dioptra sync' delivers it")
+        finally:
+            spool.close(keep=execution.is_to_be_kept)
+            if execution.is_to_be_kept and execution.exists:
+                said = "what is missing in the store is kept; 'dioptra sync' delivers it"
+                if not execution.is_written_down:
+                    said = f"what is left of the run is in {spool.entry.directory}"
+                reporter.warning(said)
 
 
 class _Execution:
-    """One run from when it exists to when it is closed.
+    """One run from before it exists until it is closed.
 
     Attributes:
-        is_delivered: Whether the store has all of the run.
+        exists: Whether the store has made the run.
+        is_to_be_kept: Whether the store may have a part of the run, but has not all of it.
+        is_written_down: Whether all that is kept could be written.
     """
 
     def __init__(
-        self,
-        job: Job,
-        tracker: Tracker,
-        reporter: Reporter,
-        spool: Spool,
-        recorder: Recorder,
-        guard: SignalGuard,
-        run: StartedRun,
+        self, job: Job, tracker: Tracker, reporter: Reporter, spool: Spool, guard: SignalGuard
     ) -> None:
         self._job = job
         self._tracker = tracker
         self._reporter = reporter
         self._spool = spool
-        self._recorder = recorder
         self._guard = guard
-        self._run = run
-        self.is_delivered = False
+        self._recorder = Recorder(
+            job.plan, job.origin, job.options, job.masker, spool.entry.artifacts, provenance=job.provenance
+        )
+        self.exists = False
+        self.is_to_be_kept = False
+        self.is_written_down = True
 
     def run(self) -> Result:
-        """Run the child, and record its end; see `execute`."""
-        run, entry = self._run, self._spool.entry
-        self._keep(lambda: self._spool.note_run(run))
+        """Make the run, run the child, and record its end; see `execute`."""
+        with _writing(self._job.spool):
+            self._recorder.write_input()
+        run = self._start()
         self._reporter.note(f"{self._job.plan.entry_point.name} · run {run.run_id} ({run.run_name})")
         started = time.time()
         try:
-            outcome = self._run_child()
-        except BaseException:
-            self._conclude(RunStatus.FAILED, {"dioptra.end": "could not be started"})
+            outcome = self._run_child(run)
+        except LaunchError:
+            self._conclude(run, Ending(RunStatus.FAILED, _now(), {"dioptra.end": "could not be started"}))
             raise
-        status, end = _status(outcome), _describe(outcome)
+        except BaseException as error:
+            self._conclude(
+                run, Ending(RunStatus.FAILED, _now(), {"dioptra.end": f"dioptra failed: {error!r}"})
+            )
+            if not isinstance(error, OSError):
+                raise
+            raise DioptraError(Problem("run-broke-off", f"the run broke off: {error}")) from error
+        end = _describe(outcome)
+        ending = Ending(_status(outcome), _now(), self._end_tags(outcome, end))
+        self._keep(lambda: self._spool.note(ending=ending))  # before all that takes time
         flows = self._flows()
-        tags = {
-            "dioptra.exit_code": str(outcome.exit_code),
-            "dioptra.seconds": f"{outcome.seconds:.3f}",
-            "dioptra.end": end,
-            **flow_tags(flows, self._job.masker),
-        }
         facts = {
             "cpu_seconds": outcome.cpu_seconds,
             "peak_memory_bytes": outcome.peak_memory,
             "exit_code": outcome.exit_code,
             "end": end,
         }
+        self._keep(lambda: self._recorder.write_end(started, outcome.seconds, facts))
+        ending = replace(ending, tags={**ending.tags, **flow_tags(flows, self._job.masker)})
+        failures = self._conclude(run, ending)
+        return Result(run, ending.status, outcome.exit_code, outcome.seconds, end, failures, flows)
+
+    def _start(self) -> StartedRun:
+        """Make the run.
+
+        Raises:
+            Interrupted: The user has asked to stop.
+            TrackingError: The store did not make it, or did not say so.
+        """
+        if self._guard.pending is not None:
+            raise Interrupted(self._guard.pending)
+        request, masker = self._job.request, self._job.masker
+        tags = {**self._recorder.tags(request.tags), TOKEN_TAG: self._spool.entry.journal.token}
+        name = None if request.run_name is None else masker(request.run_name)
+        try:
+            with _waiting(self._guard, self._reporter):
+                self._guard.lose_patience(
+                    self._guard.unheard
+                )  # nothing has begun that could be left half done
+                run = self._tracker.start(replace(request, tags=tags, run_name=name))
+        except (Interrupted, TrackingError) as error:
+            # It may make the run all the same. Whoever finds the directory then can ask for it.
+            self.is_to_be_kept = not isinstance(error, TrackingError) or error.retryable
+            if self.is_to_be_kept:
+                self._reporter.note(
+                    "should the store have made the run all the same, 'dioptra sync' closes it"
+                )
+            raise
+        self.exists = self.is_to_be_kept = True
+        kept = replace(run, artifact_uri=without_credentials(run.artifact_uri))
+        self._keep(lambda: self._spool.note(started=_now(), run=kept))
+        return run
+
+    def _end_tags(self, outcome: Outcome, end: str) -> dict[str, str]:
+        tags = {
+            "dioptra.exit_code": str(outcome.exit_code),
+            "dioptra.seconds": f"{outcome.seconds:.3f}",
+            "dioptra.end": end,
+        }
         if outcome.cpu_seconds is not None:
             tags["dioptra.cpu_seconds"] = f"{outcome.cpu_seconds:.3f}"
         if outcome.peak_memory is not None:
             tags["dioptra.peak_memory"] = str(outcome.peak_memory)
-        self._keep(lambda: self._recorder.write_end(started, outcome.seconds, facts))
-        failures = self._conclude(status, tags)
-        kept = entry.directory if failures else None
-        return Result(run, status, outcome.exit_code, outcome.seconds, end, failures, kept, flows)
+        return tags
 
-    def _run_child(self) -> Outcome:
+    def _run_child(self, run: StartedRun) -> Outcome:
         job, entry = self._job, self._spool.entry
         added = environment.additions(
             job.base,
             job.settings,
             tracking_uri=self._tracker.uri,
-            run_id=self._run.run_id,
-            experiment_id=self._run.experiment_id,
+            run_id=run.run_id,
+            experiment_id=run.experiment_id,
             flow_events=entry.flow_events,
         )
         whole = environment.merged(job.base, added)
-        self._recorder.look_around(whole, added)
+        self._recorder.begin_listing_packages(whole, added)
         logs = os.path.join(entry.artifacts, "logs")
         if job.capture:
             os.mkdir(logs)
@@ -250,7 +275,7 @@ class _Execution:
             cwd=job.plan.project.directory,
             env=whole,
             guard=self._guard,
-            mark=f"{environment.RUN_ID}={self._run.run_id}",
+            mark=f"{environment.RUN_ID}={run.run_id}",
             capture=job.capture,
             stdout_log=os.path.join(logs, "stdout.log") if job.capture else None,
             stderr_log=os.path.join(logs, "stderr.log") if job.capture else None,
@@ -262,6 +287,8 @@ class _Execution:
         )
         if outcome.leftovers_stopped:
             self._reporter.warning("the command left processes behind; they were stopped")
+        if outcome.output_error is not None:
+            self._reporter.warning(f"the output cannot be written: {outcome.output_error}")
         if outcome.log_error is not None:
             self._reporter.warning(f"the logs are incomplete: {outcome.log_error}")
         if outcome.end is End.NOT_STARTED:
@@ -283,17 +310,19 @@ class _Execution:
                 self._reporter.note(f"of {len(flows)} flows, the first {kept} are kept as artifacts")
         return flows
 
-    def _conclude(self, status: RunStatus, tags: Mapping[str, str]) -> tuple[Failure, ...]:
+    def _conclude(self, run: StartedRun, ending: Ending) -> tuple[Failure, ...]:
         """Record the end of the run, first with us, then in the store; return what that did not take."""
-        ending = Ending(status, int(time.time() * 1000), tags)
-        self._keep(lambda: self._spool.note_ending(ending))
-        with _waiting(self._guard, self._job, self._reporter):
-            found = deliver(self._spool.entry, self._run, ending, self._tracker, self._job.patience)
+        self._keep(lambda: self._spool.note(ending=ending))
+        try:
+            with _waiting(self._guard, self._reporter):
+                found = deliver(self._spool.entry, run, ending, self._tracker, self._job.patience)
+        except Interrupted:
+            found = [Failure("some of the end of the run", None)]
         failures = tuple(found)
-        self.is_delivered = not failures
+        self.is_to_be_kept = bool(failures)
         if failures:
             missing = tuple(failure.what for failure in failures)
-            self._keep(lambda: self._spool.note_failures(missing))
+            self._keep(lambda: self._spool.note(failed=missing))
             reason = next((f": {failure.error}" for failure in failures if failure.error), "")
             self._reporter.warning(f"not recorded: {', '.join(missing)}{reason}")
         return failures
@@ -303,18 +332,20 @@ class _Execution:
         try:
             write()
         except OSError as error:
+            self.is_written_down = False
             self._reporter.warning(f"the records of the run are incomplete: {error}")
 
 
 @contextlib.contextmanager
-def _waiting(guard: SignalGuard, job: Job, reporter: Reporter) -> Iterator[None]:
-    """Where the store lets us wait in the block, say so, and let the next request to stop end the waiting."""
+def _waiting(guard: SignalGuard, reporter: Reporter) -> Iterator[None]:
+    """Where the store lets us wait in the block, say so, and let a request to stop end the waiting."""
+    before, heard = guard.patience, guard.unheard
 
     def say() -> None:
-        guard.patience = guard.unheard + 1
-        reporter.note(f"waiting for the tracking store, up to {job.patience:g} s; Ctrl-C ends the waiting")
+        reporter.note("waiting for the tracking store; Ctrl-C ends the waiting")
+        guard.lose_patience(heard)
 
-    before, timer = guard.patience, threading.Timer(_SILENCE, say)
+    timer = threading.Timer(_SILENCE, say)
     timer.daemon = True
     timer.start()
     try:
@@ -331,6 +362,10 @@ def _writing(place: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise unwritable(place, error) from error
+
+
+def _now() -> int:
+    return int(time.time() * 1000)
 
 
 def _status(outcome: Outcome) -> RunStatus:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from dioptra_cli.execution import environment
 from dioptra_cli.execution.process import Captured, capture
-from dioptra_cli.parameters.secrets import MASK, without_credentials
+from dioptra_cli.parameters.secrets import without_credentials
 
 LONGEST_DIFF = 5_000_000
 """Bytes. A longer diff is left out: half of one cannot be applied."""
@@ -25,27 +25,22 @@ SECONDS = 5.0
 """How long all of git's answers together may take."""
 
 _OF_ANOTHER_REPOSITORY = (
-    "GIT_DIR",
-    "GIT_WORK_TREE",
-    "GIT_COMMON_DIR",
-    "GIT_INDEX_FILE",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_PREFIX",
-    "GIT_NAMESPACE",
-    "GIT_DIFF_OPTS",
+    *("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_NAMESPACE"),
+    *("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_TEMPLATE_DIR", "GIT_DIFF_OPTS"),
 )
-"""Variables that a git hook sets, which would make every directory look like that hook's repository."""
-_SETTINGS = {
+"""Variables that a git hook sets, which would make every directory look like that hook's repository, and others that
+change what a repository is or how its differences look."""
+_ENVIRONMENT = {
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_NO_LAZY_FETCH": "1",  # a partial clone would ask its server for the files of a diff
     "GIT_TERMINAL_PROMPT": "0",
 }
-_CONFIGURED = (
-    "core.fsmonitor=false",  # a program that the repository's own settings may name
-    "core.quotePath=true",
-    "diff.autoRefreshIndex=true",
-    "diff.suppressBlankEmpty=false",
-)
+_SETTINGS = {
+    "core.fsmonitor": "false",  # a program that the repository's own settings may name
+    "core.quotePath": "true",
+    "diff.autoRefreshIndex": "true",
+    "diff.suppressBlankEmpty": "false",
+}
 """What no option says."""
 _STATUS = (
     *("status", "--porcelain=v2", "--branch", "-z", "--no-ahead-behind", "--no-renames"),
@@ -121,7 +116,7 @@ def read_source(directory: str, *, seconds: float = SECONDS) -> Source | None:
     if found.returncode == 0:  # the name of a directory may have lines, a commit has not
         root, _, commit = lines.rpartition("\n")
     url = ask("config", "--get", "remote.origin.url")
-    source = Source(root, commit, None, "", _shown(_text(url.stdout).strip()) if url else None)
+    source = Source(root, commit, None, "", _repository(url))
     answer = ask(*_STATUS)
     if answer is None or answer.returncode != 0:
         return replace(source, missing=(f"the state of the work tree: {_why_not(answer, seconds)}",))
@@ -157,15 +152,20 @@ def read_source(directory: str, *, seconds: float = SECONDS) -> Source | None:
         return replace(source, missing=(f"the diff: {error.strerror}",))
 
 
-def source_name(directory: str, source: Source | None) -> str:
+def source_name(directory: str, root: str | None) -> str:
     """Return what MLflow names as the source of a run of the project in `directory`.
 
-    A directory in a work tree is a `file://` URI with the place in the tree as its fragment, any other is a path.
+    Args:
+        directory: Absolute.
+        root: The top of the work tree that it lies in; None if it lies in none.
+
+    Returns:
+        A `file://` URI with the place in the tree as its fragment; without a tree, the directory.
     """
-    if source is None:
+    if root is None:
         return directory
-    inside = _inside(directory, source.root)
-    return f"file://{source.root}" + ("" if inside == "." else f"#{inside}")
+    inside = _inside(directory, root)
+    return f"file://{root}" + ("" if inside == "." else f"#{inside}")
 
 
 def git(directory: str, *arguments: str) -> str | None:
@@ -176,11 +176,25 @@ def git(directory: str, *arguments: str) -> str | None:
     return _text(answer.stdout).removesuffix("\n") or None
 
 
+def run_git(
+    arguments: Sequence[str], settings: Mapping[str, str], environ: Mapping[str, str], timeout: float
+) -> Captured | None:
+    """Run git with settings that win over all others, as if no other repository were at work.
+
+    Returns:
+        None when there is no answer: it cannot be started, or takes longer than `timeout` (seconds).
+    """
+    words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+    return capture(
+        ["git", "--no-pager", *words, *arguments],
+        env={name: value for name, value in environ.items() if name not in _OF_ANOTHER_REPOSITORY},
+        timeout=timeout,
+    )
+
+
 def _git(directory: str, arguments: Sequence[str], timeout: float) -> Captured | None:
-    environ = {k: v for k, v in environment.snapshot().items() if k not in _OF_ANOTHER_REPOSITORY}
-    argv = ["git", "--no-pager", *(word for setting in _CONFIGURED for word in ("-c", setting))]
-    argv += ["-C", directory, *arguments]
-    return capture(argv, env={**environ, **_SETTINGS}, timeout=timeout)
+    environ = {**environment.snapshot(), **_ENVIRONMENT}
+    return run_git(("-C", directory, *arguments), _SETTINGS, environ, timeout)
 
 
 def _read_status(output: bytes) -> _Status:
@@ -221,9 +235,9 @@ def _why_not(answer: Captured | None, seconds: float) -> str:
     return lines[-1] if lines else "git failed"
 
 
-def _shown(url: str) -> str | None:
-    """Return a URL without user and password, so that it can still be cloned; `git@` stays."""
-    return without_credentials(url).replace(f"{MASK}@", "") or None
+def _repository(url: Captured | None) -> str | None:
+    """Return the URL that git printed, without credentials, so that it can still be cloned."""
+    return without_credentials(_text(url.stdout).strip(), mask="") or None if url else None
 
 
 def _inside(directory: str, root: str) -> str:

@@ -20,7 +20,7 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -64,7 +64,7 @@ class Journal:
         started: When, in milliseconds since 1970.
         parameters: Those that the run should have, unless its script logged them itself.
         has_secrets: Whether something was given to the command that must not be seen.
-        run: The run, as soon as there is one.
+        run: The run, as soon as there is one; the URI of its artifacts is without credentials.
         ending: How it ended, as soon as it has.
         failed: What the store did not take at the end, in words.
     """
@@ -102,9 +102,17 @@ class Entry:
     @property
     def is_running(self) -> bool:
         """Whether the dioptra that executes the run, or delivers it, is alive."""
-        # Locks may not reach from one machine to another.
-        is_elsewhere = self.journal.ending is None and self.journal.host != socket.gethostname()
-        return is_elsewhere or _is_locked(self.directory)
+        return self.is_elsewhere or self.is_held
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a process of this machine executes or delivers the run."""
+        return _is_locked(self.directory)
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether it was started on another machine, of which locks may tell nothing, and has not ended."""
+        return self.journal.ending is None and self.journal.host != socket.gethostname()
 
     @contextlib.contextmanager
     def claimed(self) -> Iterator[Entry | None]:
@@ -189,36 +197,21 @@ class Spool:
             spool = cls(Entry(directory, journal), lock)
             os.mkdir(spool.entry.artifacts)
             os.mkdir(spool.entry.flow_events)
-            _write(spool.entry)
+            write(spool.entry)
         except OSError as error:
             if directory is not None:
                 shutil.rmtree(directory, ignore_errors=True)
             raise unwritable(place, error) from error
         return spool
 
-    def note_run(self, run: StartedRun) -> None:
-        """Write down that the run exists.
+    def note(self, **changes: Any) -> None:
+        """Write down changes of the journal. What cannot be written is known nevertheless.
 
         Raises:
             OSError: It cannot be written.
         """
-        self._update(started=_now(), run=run)
-
-    def note_ending(self, ending: Ending) -> None:
-        """Write down how it ended, before anybody is told.
-
-        Raises:
-            OSError: It cannot be written.
-        """
-        self._update(ending=ending)
-
-    def note_failures(self, failed: tuple[str, ...]) -> None:
-        """Write down what the store did not take.
-
-        Raises:
-            OSError: It cannot be written.
-        """
-        self._update(failed=failed)
+        self.entry = changed(self.entry, **changes)
+        write(self.entry)
 
     def close(self, *, keep: bool) -> None:
         """Let go of the directory, or remove it."""
@@ -226,31 +219,27 @@ class Spool:
             self.entry.remove()
         os.close(self._lock)
 
-    def _update(self, **changes: Any) -> None:
-        self.entry = replace(self.entry, journal=replace(self.entry.journal, **changes))
-        _write(self.entry)
 
-
-def entries(place: str) -> list[Entry]:
-    """Return the runs below `place`, the newest first: those that run, and those that a store does not have whole."""
-    try:
-        names = os.listdir(place)
-    except OSError:
-        return []
-    found = (read(os.path.join(place, name)) for name in names if name.startswith(_PREFIX))
+def entries(places: Iterable[str]) -> list[Entry]:
+    """Return the runs below some directories, the newest first: those that run, and those not delivered whole."""
+    found = map(read, _directories(places))
     return sorted(filter(None, found), key=lambda entry: -entry.journal.started)
 
 
-def tidy(place: str) -> None:
+def tidy(places: Iterable[str]) -> None:
     """Remove what a dioptra left behind that was killed while it made the directory of a run, or removed it."""
-    for name in os.listdir(place):
-        directory = os.path.join(place, name)
-        if not name.startswith(_PREFIX) or os.path.exists(os.path.join(directory, _JOURNAL)):
-            continue
+    for directory in _directories(places):
         with contextlib.suppress(OSError):
+            is_whole = os.path.exists(os.path.join(directory, _JOURNAL))
             is_new = time.time() - os.stat(directory).st_mtime < _BEING_MADE
-            if not is_new and not _is_locked(directory):
+            if not (is_whole or is_new or _is_locked(directory)):
                 shutil.rmtree(directory, ignore_errors=True)
+
+
+def _directories(places: Iterable[str]) -> Iterator[str]:
+    for place in places:
+        with contextlib.suppress(OSError):
+            yield from (os.path.join(place, name) for name in os.listdir(place) if name.startswith(_PREFIX))
 
 
 def read(directory: str) -> Entry | None:
@@ -293,8 +282,17 @@ def unwritable(place: str, error: OSError) -> DioptraError:
     )
 
 
-def _write(entry: Entry) -> None:
-    """Write the journal, whole or not at all."""
+def changed(entry: Entry, **changes: Any) -> Entry:
+    """Return a run with another journal. Nothing is written."""
+    return replace(entry, journal=replace(entry.journal, **changes))
+
+
+def write(entry: Entry) -> None:
+    """Write the journal, whole or not at all.
+
+    Raises:
+        OSError: It cannot be written.
+    """
     path = os.path.join(entry.directory, _JOURNAL)
     with open(f"{path}.new", "w", encoding="utf-8") as file:
         json.dump(asdict(entry.journal), file, indent=2, ensure_ascii=True)

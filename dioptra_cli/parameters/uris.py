@@ -22,8 +22,6 @@ _SCHEME = re.compile(
 )
 _FILE = re.compile(r"file:(?://([^/]*))?(/.*)?", re.IGNORECASE | re.DOTALL)
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
-_CONTAINER_BEFORE_HOST = ("abfs", "abfss", "wasb", "wasbs")
-_USERINFO = re.compile(r"(?<=://)[^/?#]*@")
 
 
 class UnreadableUri(ValueError):
@@ -63,13 +61,3 @@ def local_path(value: str) -> str:
     if "\0" in decoded:
         raise UnreadableUri("holds %00, which no path can")
     return decoded
-
-
-def shown(uri: str) -> str:
-    """Return `uri` fit for a message: without credentials before the host, and without the query."""
-    scheme = scheme_of(uri)
-    if scheme not in _CONTAINER_BEFORE_HOST:
-        uri = _USERINFO.sub("", uri, count=1)
-    if scheme in WEB_SCHEMES and "?" in uri:
-        uri = uri.partition("?")[0] + "?…"
-    return uri

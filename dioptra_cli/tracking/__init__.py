@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from dioptra_cli.tracking.protocol import Tracker
+from dioptra_cli.tracking.uris import is_server
 
 
 def open_tracker(
@@ -15,6 +16,7 @@ def open_tracker(
     lock_directory: str,
     on_new_store: Callable[[str], None] | None = None,
     timeout: float = 10.0,
+    reading: bool = False,
 ) -> Tracker:
     """Return a tracker on a store or server: over REST where that is enough, else through MLflow.
 
@@ -25,11 +27,12 @@ def open_tracker(
         lock_directory: Where processes that open the same new database wait for each other.
         on_new_store: Called with the file of a new database before it is made, which takes seconds.
         timeout: Seconds to wait for the server or the store until a run is started; then, for each answer.
+        reading: Whether nothing is to be recorded: a database that can only be read will do.
 
     Raises:
         TrackingError: Nothing listens at the URI, or the store cannot be opened.
     """
-    if uri is not None and uri.startswith(("http://", "https://")):
+    if uri is not None and is_server(uri):
         from dioptra_cli.tracking import rest, transport  # http.client, which a local store does not need
 
         transport.require_address(uri)
@@ -42,5 +45,6 @@ def open_tracker(
         directory=directory,
         lock_directory=lock_directory,
         on_new_store=on_new_store,
+        reading=reading,
         timeout=timeout,
     )

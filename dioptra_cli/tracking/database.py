@@ -25,6 +25,8 @@ _CREATION_SECONDS = 180.0
 """So long a process waits for another one that makes the store: over a second on a free machine, and twenty processes
 that start at once share its processors."""
 _POLL_SECONDS = 0.05
+_QUIET_SECONDS = 5.0
+"""A store that is being made changes more often than this."""
 _PASSING = re.compile(r"database (?:table )?is locked|database or disk is full|disk I/O error|busy", re.I)
 _LINK = re.compile(r"^(?:down_)?revision\b[^=\n]*=\s*(.+)$", re.MULTILINE)
 _QUOTED = re.compile(r"""["']([^"']+)["']""")
@@ -162,7 +164,7 @@ def revision(file: str, timeout: float = 1.0) -> str | None:
 def opening(file: str, lock_directory: str) -> Iterator[None]:
     """Let a block open a store. Where it has to be made, only one process at a time does: two break each other's.
 
-    What was made only in part, because the disk is full for instance, is removed.
+    What was made only in part, because the disk is full or its maker was killed, is removed.
 
     Raises:
         TrackingError: Another process goes on making it for minutes.
@@ -177,6 +179,7 @@ def opening(file: str, lock_directory: str) -> Iterator[None]:
             yield
             return
         _wait_for(lock, fcntl.LOCK_EX, file)
+        _remove_half_made(file)
         was_there = os.path.exists(file)
         try:
             yield
@@ -190,9 +193,44 @@ def opening(file: str, lock_directory: str) -> Iterator[None]:
 
 def _is_new(file: str) -> bool:
     try:
-        return revision(file, 0.0) is None
+        return revision(file, 0.0) is None or _is_half_made(file)
     except TrackingError:  # there is something; what is wrong with it comes out when it is used
         return False
+
+
+def _is_half_made(file: str) -> bool:
+    """Return whether somebody was killed while making a store: it has a schema, and nothing in it.
+
+    A store that is whole has an experiment, the last that MLflow puts into a new one.
+    """
+    import sqlite3
+
+    try:
+        with _connected(file, 0.0) as connection:
+            tables = {
+                name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            }
+            return not any(
+                connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone()
+                for table in ("experiments", "runs", "registered_models")
+                if table in tables
+            )
+    except sqlite3.Error:  # somebody uses it, or it is something else
+        return False
+
+
+def _remove_half_made(file: str) -> None:
+    """Remove what is left of a store that was never made whole, once nobody goes on making it."""
+    if os.path.exists(file) and revision(file) is not None:
+        while _is_half_made(file):
+            quiet = time.time() - os.stat(file).st_mtime
+            if 0 <= quiet < _QUIET_SECONDS:  # a program that knows nothing of our lock may be at it
+                time.sleep(_POLL_SECONDS)
+                continue
+            for leftover in (file, f"{file}-journal"):
+                with contextlib.suppress(OSError):
+                    os.unlink(leftover)
+            return
 
 
 def _holds_experiments(file: str) -> bool:
@@ -221,27 +259,37 @@ def _try(file: str, timeout: float, *, reading: bool) -> None:
     """Read a database, or change a page and take it back: that needs the lock, the journal, and room for it."""
     import sqlite3
 
-    try:
-        with _connected(file, timeout) as connection:
-            if reading:
-                connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-                return
-            connection.execute("BEGIN IMMEDIATE")
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            connection.execute(f"PRAGMA user_version = {int(version)}")
-            connection.execute("ROLLBACK")
-    except sqlite3.Error as error:  # closing the connection takes back what was begun
-        reason = str(error)
-        if "locked" in reason:
-            reason += f", for {round(timeout, 1):g} s"
-        raise TrackingError(
-            Problem(
-                "unusable-store",
-                f"cannot {'read' if reading else 'write'} the store {file}: {reason}",
-                hint=next((hint for word, hint in _HINTS.items() if word in reason), _OTHER_HINT),
-            ),
-            retryable=is_passing(reason),
-        ) from error
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            # sqlite itself would wait where no signal reaches us.
+            _probe(file, min(_POLL_SECONDS, timeout), reading=reading)
+            return
+        except sqlite3.Error as error:  # closing the connection takes back what was begun
+            reason = str(error)
+            if "locked" in reason:
+                if time.monotonic() < deadline:
+                    continue
+                reason += f", for {round(timeout, 1):g} s"
+            raise TrackingError(
+                Problem(
+                    "unusable-store",
+                    f"cannot {'read' if reading else 'write'} the store {file}: {reason}",
+                    hint=next((hint for word, hint in _HINTS.items() if word in reason), _OTHER_HINT),
+                ),
+                retryable=is_passing(reason),
+            ) from error
+
+
+def _probe(file: str, timeout: float, *, reading: bool) -> None:
+    with _connected(file, timeout) as connection:
+        if reading:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            return
+        connection.execute("BEGIN IMMEDIATE")
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        connection.execute(f"PRAGMA user_version = {int(version)}")
+        connection.execute("ROLLBACK")
 
 
 def _wait_for(lock: Any, kind: int, file: str) -> None:

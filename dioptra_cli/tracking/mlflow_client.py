@@ -80,7 +80,7 @@ class MlflowTracker:
         reading: bool = False,
         timeout: float = 10.0,
     ) -> None:
-        if uri is not None and uri.startswith(("http://", "https://")):
+        if uri is not None and uris.is_server(uri):
             from dioptra_cli.tracking.transport import (
                 require_listener,
             )  # http.client, which a store does not need
@@ -148,8 +148,8 @@ class MlflowTracker:
             if request.run_id is not None:
                 run_id = request.run_id
                 run = self._repeated(lambda: self._existing(run_id))
+                self.set_tags(request.run_id, tags)  # first of all the token, by which it is found again
                 self._client.update_run(request.run_id, status="RUNNING", name=request.run_name)
-                self.set_tags(request.run_id, tags)
             else:
                 experiment = self._repeated(lambda: self._experiment(request))
                 run = self._client.create_run(experiment, tags=tags, run_name=request.run_name)
@@ -179,9 +179,12 @@ class MlflowTracker:
 
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags; one longer than MLflow allows is cut. See `Tracker.set_tags`."""
+        from mlflow.entities import RunTag
+
+        pairs = [RunTag(name, value[:LONGEST_TAG]) for name, value in tags.items()]
         with self._writing():
-            for name, value in tags.items():
-                self._client.set_tag(run_id, name, value[:LONGEST_TAG])
+            for start in range(0, len(pairs), PARAMETERS_PER_BATCH):
+                self._client.log_batch(run_id, tags=pairs[start : start + PARAMETERS_PER_BATCH])
 
     def log_artifacts(self, run_id: str, directory: str) -> None:
         """Copy files into the run. See `Tracker.log_artifacts`."""

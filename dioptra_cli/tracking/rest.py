@@ -43,6 +43,7 @@ from dioptra_cli.tracking.reading import (
     tag_filter,
 )
 from dioptra_cli.tracking.transport import Refused, Transport
+from dioptra_cli.tracking.uris import is_server
 
 if TYPE_CHECKING:
     from dioptra_cli.tracking.mlflow_client import MlflowTracker
@@ -69,7 +70,7 @@ def speaks(uri: str, environ: Mapping[str, str]) -> bool:
     Not with certificates, request signing, workspaces or other settings of `MLFLOW_TRACKING_*`, a file of
     credentials, a proxy, or plugins that add headers.
     """
-    if not uri.startswith(("http://", "https://")):
+    if not is_server(uri):
         return False
     if environ.get("MLFLOW_WORKSPACE"):
         return False
@@ -106,6 +107,7 @@ class RestTracker:
         self._http.connect()
         self._left = timeout - (time.monotonic() - began)
         self._artifact_uris: dict[str, str] = {}
+        self._experiments: list[str] = []
 
     @property
     def uri(self) -> str:
@@ -114,6 +116,7 @@ class RestTracker:
 
     def start(self, request: RunRequest) -> StartedRun:
         """Create or take up a run. See `Tracker.start`."""
+        self._experiments = []  # it may make one
         with self._http.within(self._left):
             self._left = self._timeout
             tags = {name: value[:LONGEST_TAG] for name, value in request.tags.items()}
@@ -122,8 +125,8 @@ class RestTracker:
             if request.run_id is not None:
                 info = self._existing(request.run_id)["info"]
                 named = {} if request.run_name is None else {"run_name": request.run_name}
+                self.set_tags(request.run_id, tags)  # first of all the token, by which it is found again
                 self._post("runs/update", {"run_id": request.run_id, "status": "RUNNING", **named})
-                self.set_tags(request.run_id, tags)
             else:
                 info = self._create(request, tags)
         self._artifact_uris[info["run_id"]] = info["artifact_uri"]
@@ -181,15 +184,20 @@ class RestTracker:
 
     def find(self, tags: Mapping[str, str], *, limit: int) -> list[RecordedRun]:
         """Return the newest runs with these tags. See `Tracker.find`."""
+        # What one command asks in a row is asked of the same experiments. Whether a run was made has to be certain.
+        if not self._experiments or _TOKEN_TAG in tags:
+            self._experiments = self._active_experiments()
+        return self._search(tags, self._experiments, limit)
 
-        def experiments(token: str | None) -> tuple[list[str], str | None]:
+    def _active_experiments(self) -> list[str]:
+        def page(token: str | None) -> tuple[list[str], str | None]:
             answer = self._post(
                 "experiments/search", _page({"max_results": PAGE, "view_type": "ACTIVE_ONLY"}, token)
             )
             found = [str(each["experiment_id"]) for each in answer.get("experiments", ())]
             return found, answer.get("next_page_token")
 
-        return self._search(tags, [each for page in paged(experiments) for each in page], limit)
+        return [each for found in paged(page) for each in found]
 
     def fetch(self, run_id: str, path: str, directory: str) -> str | None:
         """Copy one artifact into a directory. See `Tracker.fetch`."""

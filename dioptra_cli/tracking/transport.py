@@ -178,6 +178,7 @@ class Transport:
     def _repeated(self, attempt: Callable[[float], Any], was_done: Callable[[], Any] | None = None) -> Any:
         deadline = self._deadline or time.monotonic() + self._timeout
         usual, in_doubt = _FIRST_DELAY, False
+        said: TrackingError | None = None  # the last that the server itself has said
         while True:
             if in_doubt and was_done is not None and (answer := was_done()) is not None:
                 return answer
@@ -187,8 +188,10 @@ class Transport:
                 in_doubt = in_doubt or failed.sent
                 left = deadline - time.monotonic()
                 delay = min(usual, left - _LAST_ATTEMPT) if failed.delay is None else failed.delay
+                if not isinstance(failed.__cause__, TimeoutError):
+                    said = failed.error
                 if not failed.passing or not 0 <= delay < left:
-                    raise failed.error from failed.__cause__
+                    raise said or failed.error from failed.__cause__
                 if failed.delay is None:
                     usual = min(2 * usual, _LONGEST_DELAY)
                 time.sleep(delay)
@@ -289,7 +292,7 @@ class Transport:
         said = printable(lines[0].strip())[:_LONGEST_REASON] if lines else ""
         reason = f"HTTP {status}" + (f": {said.removeprefix(f'{status} ')}" if said else "")
         passing = status == 429 or (status >= 500 and status != 501)
-        delay = _retry_after(answer.retry_after) if passing else None
+        delay = (_retry_after(answer.retry_after) if passing else None) or None
         if delay is not None:
             reason += f"; it asks to be left alone for {delay:.0f} s"
         if passing:

@@ -44,6 +44,11 @@ def sqlite_file(uri: str) -> str | None:
     return sqlite.group(2).partition("?")[0] if sqlite else None
 
 
+def is_server(uri: str) -> bool:
+    """Return whether a tracking URI is a server's."""
+    return uri.startswith(("http://", "https://"))
+
+
 def is_local(uri: str) -> bool:
     """Return whether a tracking URI is a store on this machine."""
     return uri.startswith("file:") or sqlite_file(uri) is not None

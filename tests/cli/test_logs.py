@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -16,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from dioptra_cli.cli import logs
+from dioptra_cli.cli import logs, recorded
+from dioptra_cli.errors import TrackingError
 from dioptra_cli.execution import directories
 from dioptra_cli.execution.spool import Ending, Spool
 from dioptra_cli.tracking.protocol import RunStatus, StartedRun
@@ -104,7 +106,7 @@ class LiveRun:
             parameters={},
             has_secrets=False,
         )
-        self.spool.note_run(StartedRun(self.run_id, "0", name, "file:///nowhere"))
+        self.spool.note(run=StartedRun(self.run_id, "0", name, "file:///nowhere"))
         self.logs = Path(self.spool.entry.artifacts, "logs")
 
     def write(self, out: bytes, err: bytes = b"") -> None:
@@ -113,13 +115,13 @@ class LiveRun:
             with (self.logs / f"{name}.log").open("ab") as file:
                 file.write(data)
 
-    def end(self, *, keep: bool = True, code: int = 3) -> None:
+    def end(self, *, keep: bool = True, code: int = 3, seconds: str = "1.5") -> None:
         tags = {
             "dioptra.end": f"failed with exit code {code}",
             "dioptra.exit_code": str(code),
-            "dioptra.seconds": "1.5",
+            "dioptra.seconds": seconds,
         }
-        self.spool.note_ending(Ending(RunStatus.FAILED, int(time.time() * 1000), tags))
+        self.spool.note(ending=Ending(RunStatus.FAILED, int(time.time() * 1000), tags))
         self.spool.close(keep=keep)
 
 
@@ -227,6 +229,29 @@ def test_following_from_the_last_lines_on(live: Live, follow: Any) -> None:
     assert (code, out) == (0, b"four\n")
     assert b"dioptra: warning: the dioptra of run" in err
     assert b"'dioptra sync' closes the run" in err
+
+
+def test_a_duration_that_somebody_has_edited_is_no_duration(
+    live: Live, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = live()
+    run.end(seconds="soon")
+    logs._Logs([], None, True, None, 1.0)._say_end(run.spool.entry)
+    said = capsys.readouterr().err
+    assert re.search(rf"failed with exit code 3 after .* · run {run.run_id} FAILED\n", said)
+
+
+def test_stores_of_kept_runs_that_cannot_be_opened(live: Live, tmp_path: Path) -> None:
+    removed = live(tracking_uri=f"sqlite:///{tmp_path}/removed.db")
+    with pytest.raises(recorded.NoStoreError, match=r"removed\.db is not there any more"):
+        recorded.store_of(removed.spool.entry, None, 5.0)
+    assert not (tmp_path / "removed.db").exists()
+    secret = live(tracking_uri="http://***@127.0.0.1:9")
+    for given in (None, "http://ada:pw@127.0.0.2:9"):
+        with pytest.raises(TrackingError, match="needs credentials, which are not kept"):
+            recorded.store_of(secret.spool.entry, given, 1.0)
+    with pytest.raises(TrackingError, match="cannot reach"):
+        recorded.store_of(secret.spool.entry, "http://ada:pw@127.0.0.1:9", 0.5)
 
 
 def test_a_run_that_is_delivered_while_it_is_followed(live: Live, follow: Any, recorded_runs: Any) -> None:

@@ -37,7 +37,7 @@ def kept(run: StartedRun, project: str, tracking_uri: str) -> Spool:
         parameters={"late": "1"},
         has_secrets=False,
     )
-    spool.note_run(run)
+    spool.note(run=run)
     return spool
 
 
@@ -109,8 +109,8 @@ def test_the_runs_of_a_project(
         kept(killed, directory, url).close(keep=True)
         kept(abandoned, directory, "http://another.name").close(keep=True)
         spool = kept(undelivered, directory, url)
-        spool.note_ending(Ending(RunStatus.FAILED, 1_700_000_000_000, {"dioptra.exit_code": "9"}))
-        spool.note_failures(("artifacts",))
+        spool.note(ending=Ending(RunStatus.FAILED, 1_700_000_000_000, {"dioptra.exit_code": "9"}))
+        spool.note(failed=("artifacts",))
         spool.close(keep=True)
         live = kept(running, directory, url)
         monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
@@ -189,6 +189,25 @@ def test_the_runs_of_a_project(
         shown = on_terminal(["runs", directory, "-e", "train"], width=80, cwd=tmp_path)
         assert max(map(output.width_of, shown)) <= 80
         assert any(line.startswith(f"{failed.run_id[:8]}  FAILED 3 ") for line in shown)
+
+        asked: list[str] = []
+        reader = rest.RestTracker(url, {})
+        answer = reader._http.json
+
+        def heard(method: str, path: str, *arguments: Any, **more: Any) -> Any:
+            asked.append(path.removeprefix("api/2.0/mlflow/"))
+            return answer(method, path, *arguments, **more)
+
+        monkeypatch.setattr(reader._http, "json", heard)
+        names = recorded.names_of(directory)
+        assert names == recorded.Names((directory,), (directory, f"file://{tmp_path}#project"))
+        found = recorded.find_project_runs(reader, names, limit=9, tags={})
+        assert [run.run_id for run in found] == mine
+        assert asked == ["experiments/search", *["runs/search"] * 3]
+        in_a_new_one = reader.start(RunRequest(experiment_name="new", tags={"dioptra.token": "t1"}))
+        assert [run.run_id for run in reader.find({"dioptra.token": "t1"}, limit=1)] == [in_a_new_one.run_id]
+        reader.close(in_a_new_one.run_id, RunStatus.FINISHED, 1)
+        reader._http.disconnect()
 
         assert recorded.find_run(tracker, failed.run_id[:10]).run_id == failed.run_id
         assert recorded.find_run(tracker, "nightly").run_id == failed.run_id
@@ -340,6 +359,11 @@ def test_names_that_people_gave_are_shown_and_empty_columns_are_not() -> None:
     (header, line) = table([Shown(a_run(1, run_name="nightly"))], 80, now=NOW, with_project=False)
     assert click.unstyle(header).split() == ["ID", "STATUS", "NAME", "ENTRY", "STARTED", "DURATION"]
     assert " nightly " in click.unstyle(line)
+
+
+@pytest.mark.parametrize("text", ["soon", "nan", "inf", ""])
+def test_a_duration_that_is_none(text: str) -> None:
+    assert recorded.seconds_of(a_run(1, tags={"dioptra.seconds": text}), NOW) == pytest.approx(12.3)
 
 
 def test_ids_are_as_short_as_they_can_be() -> None:

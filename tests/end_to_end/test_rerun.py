@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sqlite3
 import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 PRINTING = """\
 entry_points:
@@ -18,7 +22,7 @@ entry_points:
       name: {type: string, default: "a b"}
       data: {type: path, default: d.csv}
       mine: path
-    command: printf '%s\\n' {alpha} {name} {data} {mine} "$EXTRA"
+    command: printf '%s\\n' {alpha} {name} {data} {mine} "$EXTRA" "$MLFLOW_HTTP_REQUEST_TIMEOUT"
 """
 
 
@@ -37,7 +41,7 @@ def test_the_same_again_from_anywhere_with_what_is_new_said(
     (tmp_path / "mine.csv").touch()
     given = ["-P", "name=x  'y", "-P", "mine=mine.csv", "--env", "EXTRA=e", "--timeout", "50"]
     first = dioptra("run", str(directory), *given, "--experiment-name", "own", "--log-level", "DEBUG")
-    assert first.out == f"5\nx  'y\n{directory}/d.csv\n{tmp_path}/mine.csv\ne\n"
+    assert first.out == f"5\nx  'y\n{directory}/d.csv\n{tmp_path}/mine.csv\ne\n\n"
     recorded = store.only
     # The next one is called elsewhere, and the code has moved on.
     (directory / "MLproject").write_text(PRINTING.replace("default: 5", "default: 7"))
@@ -68,13 +72,13 @@ def test_the_same_again_from_anywhere_with_what_is_new_said(
 
 def test_what_was_masked_has_to_be_given_again(dioptra: Any, project: Any, store: Any) -> None:
     text = (
-        "entry_points: {main: {parameters: {api_token: string, url: string, password: {default: known-pw}}, "
-        "command: 'echo {api_token} {url} {password} $MY_SECRET'}}"
+        "entry_points: {main: {parameters: {api_token: string, url: string, password: {default: known-pw}, "
+        "pwd: {default: k7w}}, command: 'echo {api_token} {url} {password} {pwd} $MY_SECRET'}}"
     )
     directory = project(text)
     secrets = ["-P", "api_token=tok-123", "-P", "url=https://u:pw-123@h/x", "--env", "MY_SECRET=env-123"]
     first = dioptra("run", str(directory), *secrets)
-    expected = "tok-123 https://u:pw-123@h/x known-pw env-123\n"
+    expected = "tok-123 https://u:pw-123@h/x known-pw k7w env-123\n"
     assert first.out == expected
     run_id = store.only.run_id
     refused = dioptra("rerun", run_id, "-P", "url=https://u:pw-123@h/x")
@@ -83,11 +87,13 @@ def test_what_was_masked_has_to_be_given_again(dioptra: Any, project: Any, store
     assert "'MY_SECRET' is a secret" in refused.err
     assert "-P api_token=… --env MY_SECRET=…" in refused.err
     assert "'url'" not in refused.err
-    again = dioptra("rerun", run_id, *secrets)
+    again = dioptra("rerun", run_id, *secrets, "--verbose")
     assert (again.code, again.out) == (0, expected)
     assert "the default of 'password' is a secret" in again.err
     assert "has changed" not in again.err  # a mask is no change
+    assert "$ echo '***' 'https://***@h/x' '***' '***' $MY_SECRET" in again.err
     assert "-123" not in again.err
+    assert "k7w" not in again.err  # too short to be looked for in any text
 
 
 def test_what_a_branch_meant_then_is_run_again(
@@ -108,6 +114,41 @@ def test_what_a_branch_meant_then_is_run_again(
     again = dioptra("rerun", store.runs[1].run_id, "--project", str(moved), "-v", "main")
     assert (again.code, again.out) == (0, "new\n")
     assert "the code is at commit" in again.err
+
+
+GIT = """\
+#!/bin/sh
+echo "$*" >> "$ASKED"
+exec {git} "$@"
+"""
+
+
+def test_git_is_asked_once_for_what_is_needed(
+    dioptra: Any, project: Any, store: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = project("entry_points: {main: {command: 'true'}}", name="repo/inner")
+    git(tmp_path / "repo", "init", "-q")
+    git(tmp_path / "repo", "add", ".")
+    git(tmp_path / "repo", "commit", "-q", "-m", "one")
+    (directory / "MLproject").write_text("entry_points: {main: {command: ':'}}")
+    asked, programs = tmp_path / "asked", tmp_path / "programs"
+    programs.mkdir()
+    (programs / "git").write_text(GIT.format(git=shutil.which("git")))
+    (programs / "git").chmod(0o755)
+    monkeypatch.setenv("ASKED", str(asked))
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    assert dioptra("run", str(directory), "--no-provenance").code == 0
+    (call,) = asked.read_text().splitlines()
+    assert call.endswith("rev-parse --show-toplevel")
+    run = store.only
+    assert run.tags["mlflow.source.name"] == f"file://{tmp_path}/repo#inner"
+    assert "mlflow.source.git.commit" not in run.tags
+    asked.unlink()
+    again = dioptra("rerun", run.run_id)
+    assert again.code == 0, again.err
+    commands = [line.partition(f"-C {directory} ")[2].split()[0] for line in asked.read_text().splitlines()]
+    assert commands == ["rev-parse", "config", "status", "diff"]
+    assert store.runs[1].tags["dioptra.working_tree"] == "modified"
 
 
 def _calls(tmp_path: Path, *calls: list[str]) -> list[tuple[int, str]]:
@@ -206,7 +247,7 @@ def test_runs_that_cannot_be_run_again_and_some_that_just_can(
         assert code in (2, 125), text
         assert "Traceback" not in text
     assert "it was in https://h/r at commit 000000000000" in results["d" * 32][1]
-    command = f"""printf '%s\\n' 5 'it'"'"'s' {directory}/d.csv {directory}/mine.csv "$EXTRA"\n"""
+    command = f"""printf '%s\\n' 5 'it'"'"'s' {directory}/d.csv {directory}/mine.csv "$EXTRA" """
     for run_id in (of, tags_only, of_mlflow):
         assert results[run_id][0] == 0, results[run_id][1]
         assert command in results[run_id][1]

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
+import socket
+import sqlite3
 import sys
 import time
 from collections.abc import Callable
@@ -107,7 +110,7 @@ def test_a_store_that_breaks_during_the_run_does_not_change_the_childs_result(
 
     kept = dioptra("sync", "--dry-run", "--json").json
     assert [(run["status"], run["became"], run["project"]) for run in kept] == [
-        ("FAILED", "failed", str(directory))
+        ("FAILED", "kept", str(directory))
     ]
     assert (Path(kept[0]["directory"]) / "artifacts/logs/stdout.log").read_text() == "precious\n"
     failed = dioptra("sync")
@@ -177,7 +180,16 @@ def test_secrets_reach_the_command_and_nothing_else(
     assert called.out == f"given {SECRET} and tok-4711-x for {url}\n"
     said_by_dioptra = [line for line in called.err.splitlines() if line != "from-the-vault"]
     secrets = ["hunter2", "swordfish", "tok-4711-x", "from-the-vault", "short-default", "other-default"]
-    seen = "\n".join([dry.out, dry.err, as_json.out, as_json.err, *said_by_dioptra])
+    listed = [
+        dioptra("list-entry-points", str(directory)),
+        dioptra("list-entry-points", str(directory), "--json"),
+        dioptra("run", str(directory), "-e", "other", "--help-entry-point"),
+        dioptra("run", str(directory), "-P", f"db_password={SECRET}", "-P", f"db_password={SECRET}!"),
+        dioptra("run", str(directory), "-P", f"db_password:{SECRET}"),
+        dioptra("runs", "--tracking-uri", "postgress://ada:swordfish@h/x"),
+    ]
+    outputs = [text for each in (dry, as_json, *listed) for text in (each.out, each.err)]
+    seen = "\n".join([*outputs, *said_by_dioptra])
     assert [secret for secret in secrets if secret in seen] == []
 
     run = store.only
@@ -239,21 +251,6 @@ def test_capture_and_provenance_can_be_switched_off(dioptra: Any, project: Any, 
     assert run.status == "FINISHED"
 
 
-def test_a_state_directory_that_cannot_be_written_is_replaced(
-    dioptra: Any, project: Any, store: Any, tmp_path: Path
-) -> None:
-    (tmp_path / "file").touch()
-    directory = project("entry_points: {main: {command: 'true'}}")
-    environ = {"XDG_STATE_HOME": str(tmp_path / "file"), "TMPDIR": str(tmp_path)}
-    assert dioptra("run", str(directory), env=environ).code == 0
-    (tmp_path / "full").mkdir()
-    (tmp_path / "full" / f"dioptra-{os.getuid()}").touch()
-    environ["TMPDIR"] = str(tmp_path / "full")
-    refused = dioptra("run", str(directory), env=environ)
-    assert (refused.code, "XDG_STATE_HOME" in refused.err) == (125, True)
-    assert len(store.runs) == 1
-
-
 def test_many_runs_at_once_on_a_store_that_is_not_there_yet(
     project: Any, start: Callable[..., Any], tmp_path: Path, store: Any
 ) -> None:
@@ -289,3 +286,42 @@ def test_a_server_that_stops_and_comes_back(
         (run,) = dioptra("runs", str(directory), "--json", env=environ).json
         assert (run["status"], run["exit_code"]) == ("FAILED", 3)
         assert dioptra("logs", run["run_id"], env=environ).out == "begun\n"
+
+
+def test_ctrl_c_while_a_silent_server_is_waited_for(project: Any, start: Callable[..., Any]) -> None:
+    directory = project("entry_points: {main: {command: touch ran}}")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        running = start("run", str(directory), "--tracking-uri", address, "--tracking-timeout", "60")
+        connection, _ = silent.accept()
+        with connection:
+            assert connection.recv(1) == b"G"  # it asks, and will never hear
+            running.signal(signal.SIGINT)
+            code, said = running.end()
+    assert code == 130, said
+    assert not (directory / "ran").exists()
+
+
+def test_ctrl_c_while_an_earlier_run_is_closed_ends_the_new_one(
+    dioptra: Any, project: Any, store: Any, start: Callable[..., Any]
+) -> None:
+    directory = project(
+        "entry_points: {main: {command: python wait.py}, quick: {command: touch ran}}", wait__py=WAIT
+    )
+    running = start("run", str(directory), "-e", "main")
+    running.wait_for(directory / "ready")
+    running.process.kill()
+    running.end()
+    with sqlite3.connect(store.path, isolation_level=None) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        running = start("run", str(directory), "-e", "quick", "--tracking-timeout", "60")
+        wait_until(lambda: any((state() / name).stat().st_atime for name in os.listdir(state())))
+        assert running.process.stderr is not None
+        time.sleep(6)  # past the imports, in the waiting for the database
+        running.signal(signal.SIGINT)
+        code, said = running.end()
+        writer.execute("ROLLBACK")
+    assert code == 130, said
+    assert not (directory / "ran").exists()
+    assert dioptra("sync").code == 0
+    assert [run.status for run in store.runs] == ["KILLED"]

@@ -445,6 +445,7 @@ def test_a_closed_reader_ends_the_child_as_it_would_alone(drive: Drive) -> None:
     driver.process.stdout = None
     outcome = driver.finish()
     assert (outcome["end"], outcome["exit_code"]) == ("signaled", 128 + signal.SIGPIPE)
+    assert outcome["output_error"] is None
     assert driver.log().startswith(b"y\ny\n")
     assert driver.stderr == b""
 
@@ -456,6 +457,17 @@ def test_a_closed_stdout_does_not_touch_stderr(drive: Drive) -> None:
     os.close(read)
     assert driver.finish()["exit_code"] == 0
     assert driver.stderr == b"err\n"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full on this system")
+@pytest.mark.parametrize("size", [5, 1000000])
+def test_output_on_a_full_disk_is_reported_and_logged(drive: Drive, size: int) -> None:
+    with open("/dev/full", "wb") as full:
+        driver = drive(f"set -o pipefail; head -c {size} /dev/zero; echo end >&2", stdout=full)
+        outcome = driver.finish()
+    assert (outcome["exit_code"], outcome["output_error"]) == (0, "No space left on device")
+    assert driver.log() == bytes(size)
+    assert (driver.stderr, outcome["log_error"]) == (b"end\n", None)
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full on this system")
@@ -661,6 +673,45 @@ def test_a_killed_dioptra_leaves_nothing_of_its_child(drive: Drive, command: str
     wait_until(lambda: not is_alive(keeper), "the end of the keeper")
 
 
+OWN_GROUP = "import os; os.setpgid(0, 0)"
+NAMED = """
+import ctypes, sys
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(15, b"a) S 1\\n(b", 0, 0, 0)
+"""
+
+needs_proc = pytest.mark.skipif(sys.platform != "linux", reason="sessions are seen in /proc")
+other_groups = pytest.mark.parametrize(
+    ("command", "script"),
+    [
+        pytest.param(f"timeout 300 {PYTHON} child.py; echo after", SLEEPER, id="timeout"),
+        pytest.param(f"set -m; {PYTHON} child.py & wait", SLEEPER, id="job control"),
+        pytest.param(f"{PYTHON} child.py; echo after", OWN_GROUP + SLEEPER, id="setpgid"),
+        pytest.param(f"({PYTHON} child.py &); {READY}; sleep 300", OWN_GROUP + NAMED + SLEEPER, id="orphan"),
+    ],
+)
+
+
+@needs_proc
+@other_groups
+def test_a_killed_dioptra_leaves_nothing_of_other_groups(drive: Drive, command: str, script: str) -> None:
+    driver = drive(command, script, grace=(300, 300), stdout=subprocess.DEVNULL)
+    pid = driver.wait_for_child()
+    assert os.getpgid(pid) != os.getsid(pid)
+    (keeper,) = keepers(driver.process.pid)
+    driver.process.kill()
+    wait_until(lambda: not is_alive(pid), "the end of the child")
+    wait_until(lambda: not is_alive(keeper), "the end of the keeper")
+
+
+@needs_proc
+def test_a_killed_dioptra_leaves_nothing_of_a_stubborn_group(drive: Drive) -> None:
+    driver = drive(f"timeout 300 {PYTHON} child.py", STUBBORN, grace=(300, 0.3), stdout=subprocess.DEVNULL)
+    pid = driver.wait_for_child()
+    driver.process.kill()
+    wait_until(lambda: not is_alive(pid), "the end of the child")
+
+
 def test_a_suspended_child_of_a_killed_dioptra_may_clean_up(drive: Drive) -> None:
     script = GRACEFUL.replace('print("cleaned up after", signum)', 'open("cleaned", "w").close()')
     driver = drive(f"exec {PYTHON} child.py", script, grace=(300, 300))
@@ -764,6 +815,53 @@ def test_a_signal_reaches_a_program_below_the_shell(drive: Drive, signum: signal
     outcome = driver.finish()
     assert outcome["exit_code"] == 128 + signum
     assert b"cleaned up" in driver.stdout
+    assert not is_alive(pid)
+
+
+@needs_proc
+@other_groups
+def test_a_signal_reaches_other_groups(drive: Drive, command: str, script: str) -> None:
+    driver = drive(command, script, grace=(300, 300))
+    pid = driver.wait_for_child()
+    driver.process.send_signal(signal.SIGTERM)
+    outcome = driver.finish()
+    assert (outcome["exit_code"], driver.events(), driver.stdout) == (143, ["SIGTERM"], b"")
+    assert not is_alive(pid)
+
+
+COUNTER = """
+import os, signal, sys, time
+os.setpgid(0, 0)
+count = 0
+def hear(signum, frame):
+    global count
+    count += 1
+signal.signal(signal.SIGINT, hear)
+open("ready.part", "w").write(str(os.getpid()))
+os.rename("ready.part", "ready")
+while not count: time.sleep(0.01)
+time.sleep(0.3)
+print("heard", count, flush=True)
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.kill(os.getpid(), signal.SIGINT)
+"""
+
+
+@needs_proc
+def test_every_group_hears_an_interrupt_once_and_the_shell_first(drive: Drive) -> None:
+    driver = drive(f"{PYTHON} child.py; echo after", COUNTER, grace=(300, 300))
+    driver.wait_for_child()
+    driver.process.send_signal(signal.SIGINT)
+    outcome = driver.finish()
+    assert (driver.stdout, driver.events(), outcome["returncode"]) == (b"heard 1\n", ["SIGINT"], -2)
+
+
+@needs_proc
+def test_a_kill_reaches_other_groups(drive: Drive) -> None:
+    driver = drive(f"timeout 300 {PYTHON} child.py; true", STUBBORN, timeout=1.0, grace=(0.2, 0.2))
+    pid = driver.wait_for_child()
+    assert driver.finish()["exit_code"] == 124
+    assert driver.events() == ["SIGTERM", "SIGKILL"]
     assert not is_alive(pid)
 
 
@@ -885,6 +983,41 @@ def test_a_background_process_is_stopped(drive: Drive, script: str, redirection:
     assert ("SIGKILL" in driver.events()) == (script is STUBBORN)
     assert driver.stdout == b"done\n"
     assert not is_alive(driver.wait_for_child())
+
+
+@needs_proc
+def test_a_background_process_of_another_group_is_stopped(drive: Drive) -> None:
+    driver = drive(f"set -m; {PYTHON} child.py >/dev/null 2>&1 & {READY}; exit 4", SLEEPER, grace=(300, 300))
+    outcome = driver.finish()
+    assert (outcome["end"], outcome["exit_code"], outcome["leftovers_stopped"]) == ("exited", 4, True)
+    assert not is_alive(driver.wait_for_child())
+
+
+@needs_proc
+def test_looking_for_processes_takes_little_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    scans = 0
+    listdir = os.listdir
+
+    def look(path: str) -> list[str]:
+        nonlocal scans
+        scans += 1
+        time.sleep(0.05)  # there are many
+        return listdir(path)
+
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as child:
+        try:
+            group = ProcessGroup(child.pid)
+            monkeypatch.setattr(os, "listdir", look)
+            alive = [group.is_alive() for _ in range(50)]
+            assert scans == 1
+            for _ in range(50):
+                group._witness = None  # as if each one ended before the next look
+                alive.append(group.is_alive())
+            assert all(alive)
+            assert scans < 5
+        finally:
+            child.kill()
+        wait_until(lambda: not group.is_alive(), "the end of the child")
 
 
 def test_an_interrupt_after_the_child_ended_only_hurries(drive: Drive) -> None:
@@ -1033,6 +1166,30 @@ def test_repeated_signals_end_a_hanging_bookkeeping(drive: Drive) -> None:
     assert (outcome["raised"], outcome["exit_code"]) == (signal.SIGINT, 130)
 
 
+PATIENCE_LOST = """
+import os, signal, sys, threading, time
+from dioptra_cli.execution.process import Interrupted, SignalGuard
+with SignalGuard() as guard:
+    heard = guard.unheard
+    if sys.argv[1] == "before":
+        os.kill(os.getpid(), signal.SIGTERM)
+        threading.Timer(0.3, guard.lose_patience, [heard]).start()
+    else:
+        guard.lose_patience(heard)
+    try:
+        if sys.argv[1] == "after":
+            threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGTERM]).start()
+        time.sleep(60)
+    except Interrupted as interrupt:
+        print(interrupt.signum == signal.SIGTERM)
+"""
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_request_ends_a_waiting_for_which_there_is_no_patience(moment: str) -> None:
+    assert run_python(PATIENCE_LOST, moment).stdout == "True\n"
+
+
 def test_a_listener_that_fails_leaves_no_child(tmp_path: Path) -> None:
     def fail(event: Event) -> None:
         raise RuntimeError("a mistake")
@@ -1090,12 +1247,65 @@ def test_interruptible_raises_so_that_finally_blocks_run(signum: signal.Signals)
 
 
 def test_a_guard_inside_interruptible_hands_back_its_handlers() -> None:
-    with interruptible():
-        with SignalGuard() as guard:
+    def work() -> None:
+        with interruptible():
+            with SignalGuard() as guard:
+                os.kill(os.getpid(), signal.SIGTERM)
+                assert guard.pending == signal.SIGTERM
             os.kill(os.getpid(), signal.SIGTERM)
-            assert guard.pending == signal.SIGTERM
-        with pytest.raises(Interrupted):
-            os.kill(os.getpid(), signal.SIGTERM)
+            pytest.fail("it was not raised")
+
+    with pytest.raises(Interrupted):
+        work()
+
+
+def test_a_request_that_somebody_swallowed_is_raised_at_the_end_of_the_block() -> None:
+    went_on = False
+
+    def work() -> None:
+        nonlocal went_on
+        with interruptible():
+            with contextlib.suppress(BaseException):
+                os.kill(os.getpid(), signal.SIGTERM)
+            went_on = True
+
+    with pytest.raises(Interrupted, match="SIGTERM"):
+        work()
+    assert went_on
+
+
+ALL_IS_DONE = """
+import atexit, os, signal, time
+from dioptra_cli.execution.process import ignore_until_exit
+def be_told():
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        os.kill(os.getpid(), signum)
+    time.sleep(0.1)
+atexit.register(be_told)
+ignore_until_exit()
+"""
+
+
+def test_who_has_done_his_work_ends_with_his_own_exit_code() -> None:
+    done = run_python(ALL_IS_DONE)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+INTERRUPTED_IMPORT = """
+import os, signal, sys
+from dioptra_cli.__main__ import main
+class Interrupter:
+    def find_spec(self, name, path=None, target=None):
+        if name == "dioptra_cli.cli.boundary":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupter())
+main()
+"""
+
+
+def test_an_interrupt_during_our_own_imports_is_no_traceback() -> None:
+    done = run_python(INTERRUPTED_IMPORT)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 def test_signal_names() -> None:
@@ -1268,6 +1478,7 @@ def test_a_terminal_that_goes_away(drive: Drive) -> None:
     assert (outcome["interrupted_by"], outcome["exit_code"]) == (signal.SIGHUP, 129)
     assert not is_alive(pid)
     assert (driver.directory / "cleaned").exists()  # it had its time, though nobody could be told
+    assert outcome["output_error"] is None
 
 
 @pytest.fixture

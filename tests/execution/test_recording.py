@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from dioptra_cli.execution.recording import (
     RecordedParameter,
     Recording,
     differences,
+    git_as_json,
     read_recording,
 )
 from dioptra_cli.execution.source import Source
@@ -229,6 +230,19 @@ NOW = Now(
 )
 SOURCE = NOW.source
 assert SOURCE is not None
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    options = RecordedOptions({"A": "1"}, ("/plugins", "s3://b/k"), 60.0, 2, "DEBUG", log_as_json=False)
+    assert SOURCE is not None
+    source = replace(SOURCE, repository="https://example.org/r.git", untracked_omitted=3)
+    provenance = {"project": "/p", "options": asdict(options), "git": git_as_json(source)}
+    fetch = artifacts(tmp_path, provenance__json=provenance, git__diff=source.diff)
+    found = read_recording(a_run(PROJECT_TAGS), fetch)
+    assert found.options == options
+    assert found.git == RecordedGit(
+        source.commit, source.branch, source.repository, source.dirty, source.untracked, 3, source.diff
+    )
 
 
 def test_no_differences() -> None:

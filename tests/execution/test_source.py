@@ -52,7 +52,7 @@ def test_a_clean_tree(tree: Path) -> None:
     commit = run(tree, "rev-parse", "HEAD")
     expected = Source(str(tree), commit, False, "", "https://example.org/a.git", branch="main")
     assert read(project) == expected
-    assert source_name(str(project), expected) == f"file://{tree}#project"
+    assert source_name(str(project), expected.root) == f"file://{tree}#project"
     assert git(str(project), "rev-parse", "main") == commit
     assert git(str(project), "rev-parse", "--verify", "none") is None
 
@@ -62,6 +62,7 @@ def test_a_clean_tree(tree: Path) -> None:
     [
         ("ssh://git@example.org/a.git", "ssh://git@example.org/a.git"),
         ("git@example.org:a.git", "git@example.org:a.git"),
+        ("ssh://git:password@example.org/a.git", "ssh://git@example.org/a.git"),
         ("https://sometoken@example.org/a.git", "https://example.org/a.git"),
     ],
 )
@@ -203,7 +204,9 @@ def test_within_a_hook_it_is_still_the_repository_of_the_project(
     expected = read(tree)
     monkeypatch.setenv("GIT_DIR", str(other / ".git"))
     monkeypatch.setenv("GIT_INDEX_FILE", ".git/none")
+    monkeypatch.setenv("GIT_ALTERNATE_OBJECT_DIRECTORIES", str(other / ".git" / "objects"))
     assert read(tree) == expected
+    assert git(str(tree), "cat-file", "-t", run(other, "rev-parse", "HEAD")) is None
 
 
 def test_git_that_takes_too_long_delays_nothing_and_is_told(

@@ -35,17 +35,17 @@ def make(place: Path) -> Spool:
 
 def test_what_is_written_down_is_read_back(tmp_path: Path) -> None:
     made = make(tmp_path)
-    (entry,) = spool.entries(str(tmp_path))
+    (entry,) = spool.entries([str(tmp_path)])
     assert entry == made.entry
-    made.note_run(StartedRun("r1", "0", "bold-shark", "/a"))
-    made.note_ending(Ending(RunStatus.KILLED, 5, {"dioptra.end": "timed out"}))
-    made.note_failures(("tags", "artifacts"))
-    (entry,) = spool.entries(str(tmp_path))
+    made.note(run=StartedRun("r1", "0", "bold-shark", "/a"))
+    made.note(ending=Ending(RunStatus.KILLED, 5, {"dioptra.end": "timed out"}))
+    made.note(failed=("tags", "artifacts"))
+    (entry,) = spool.entries([str(tmp_path)])
     assert entry == made.entry
     assert entry.journal.ending is not None
     assert entry.journal.ending.status is RunStatus.KILLED
     made.close(keep=True)
-    assert spool.entries(str(tmp_path)) == [entry]
+    assert spool.entries([str(tmp_path)]) == [entry]
     entry.remove()
     assert os.listdir(tmp_path) == []
 
@@ -59,7 +59,7 @@ def test_a_run_is_running_while_its_process_lives(tmp_path: Path) -> None:
     )
     assert process.stdout is not None
     process.stdout.readline()
-    (entry,) = spool.entries(str(tmp_path))
+    (entry,) = spool.entries([str(tmp_path)])
     assert entry.is_running
     with entry.claimed() as mine:
         assert mine is None
@@ -79,7 +79,7 @@ def test_a_run_of_another_machine_is_not_judged(tmp_path: Path) -> None:
     made.close(keep=True)
     journal = Path(made.entry.directory) / "run.json"
     journal.write_text(journal.read_text().replace(made.entry.journal.host, "elsewhere.test"))
-    (entry,) = spool.entries(str(tmp_path))
+    (entry,) = spool.entries([str(tmp_path)])
     assert entry.is_running
 
 
@@ -88,7 +88,7 @@ def test_what_is_no_journal_is_no_run(tmp_path: Path, content: str) -> None:
     made = make(tmp_path)
     made.close(keep=True)
     (Path(made.entry.directory) / "run.json").write_text(content)
-    assert spool.entries(str(tmp_path)) == []
+    assert spool.entries([str(tmp_path)]) == []
     with made.entry.claimed() as mine:
         assert mine is None
 
@@ -102,7 +102,7 @@ def test_only_what_is_abandoned_is_tidied_up(tmp_path: Path) -> None:
     for one in (kept, old, held):
         os.utime(one.entry.directory, (1, 1))
     (tmp_path / "other").mkdir()
-    spool.tidy(str(tmp_path))
+    spool.tidy([str(tmp_path)])
     there = {os.path.join(tmp_path, name) for name in os.listdir(tmp_path)}
     assert there == {str(tmp_path / "other"), *(one.entry.directory for one in (kept, new, held))}
     held.close(keep=False)

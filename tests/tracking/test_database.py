@@ -132,6 +132,21 @@ def test_a_store_of_another_version_of_mlflow(store: Path) -> None:
     opened(store)
 
 
+def test_a_store_whose_maker_was_killed_is_made_anew(store: Path) -> None:
+    with closing(sqlite3.connect(store)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '451aebb31d03'")
+        connection.execute("DELETE FROM experiments")
+        connection.execute("DROP TABLE workspaces") if _has(connection, "workspaces") else None
+        connection.commit()
+    os.utime(store, (1, 1))  # nobody is at it any more
+    run = opened(store).start(RunRequest())
+    assert run.experiment_id == "0"
+
+
+def _has(connection: sqlite3.Connection, table: str) -> bool:
+    return bool(connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone())
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [(b"SQLite format 3\0" + b"x" * 5000, "store.db: "), (b"no database " * 999, "file is not a database")],

@@ -183,6 +183,27 @@ def test_a_server_that_asks_for_more_time_than_there_is_is_left_alone() -> None:
     assert len(asked) == 1
 
 
+@pytest.mark.parametrize("moment", ["0", "Thu, 01 Jan 1970 00:00:00 GMT"])
+def test_a_server_that_may_be_asked_at_once_is_not_besieged(moment: str) -> None:
+    with serving(Says(429, b"", {"Retry-After": moment})) as (uri, asked):
+        error = failure(uri)
+    assert "HTTP 429" in str(error)
+    assert 2 <= len(asked) <= 8
+
+
+def test_of_several_failures_the_one_is_told_that_the_server_names() -> None:
+    with serving(Says(503, b"too many users"), silence) as (uri, _):
+        error = failure(uri)
+    assert "HTTP 503: too many users" in str(error)
+
+
+def test_a_run_to_be_continued_is_marked_before_it_is_touched() -> None:
+    known = b'{"run": {"info": {"run_id": "r", "experiment_id": "0", "artifact_uri": "/a"}}}'
+    with serving(Says(200, known), Says(503, b"")) as (uri, asked):
+        failure(uri, run_id="r", tags={"dioptra.token": "t"})
+    assert set(asked[1:]) == {"POST mlflow/runs/log-batch"}
+
+
 @pytest.mark.parametrize(
     ("answer", "message", "hint"),
     [

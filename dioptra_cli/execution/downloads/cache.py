@@ -34,8 +34,8 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from dioptra_cli.execution.downloads.job import Failure, Fetched, Known
-from dioptra_cli.parameters.uris import scheme_of, shown
+from dioptra_cli.execution.downloads.job import Failure, Fetched, Known, shown
+from dioptra_cli.parameters.uris import scheme_of
 
 _INCOMPLETE = ".incomplete"
 _MANIFEST = ".json"

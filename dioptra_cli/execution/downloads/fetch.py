@@ -27,6 +27,7 @@ from dioptra_cli.execution.downloads.job import (
     Progress,
     Settings,
     disk_full,
+    shown,
 )
 from dioptra_cli.parameters.uris import (
     ARTIFACT_SCHEMES,
@@ -34,7 +35,6 @@ from dioptra_cli.parameters.uris import (
     OBJECT_SCHEMES,
     WEB_SCHEMES,
     scheme_of,
-    shown,
 )
 
 _MOST_AT_ONCE = 8

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from dioptra_cli.errors import DioptraError, Problem
-from dioptra_cli.parameters.uris import shown
+from dioptra_cli.parameters.secrets import without_credentials
+from dioptra_cli.parameters.uris import WEB_SCHEMES, scheme_of
 
 T = TypeVar("T")
 
@@ -260,6 +261,14 @@ Fetcher = Callable[[Job], "Fetched | None"]
 
 Raises `Failure` or `Cancelled`. An `OSError` that it lets through is one of the disk.
 """
+
+
+def shown(uri: str) -> str:
+    """Return `uri` as messages name it: without credentials, and of a web address without the query."""
+    uri = without_credentials(uri, mask="")
+    if scheme_of(uri) in WEB_SCHEMES and "?" in uri:
+        uri = uri.partition("?")[0] + "?…"
+    return uri
 
 
 def disk_full(reason: str) -> Failure:

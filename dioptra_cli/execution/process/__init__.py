@@ -1,8 +1,9 @@
 """Child processes and signals: the only importer of `subprocess` and `signal`. POSIX only.
 
 `signals`, `streams`, `screen`, `group`, `keeper` and `usage` hold facts of the operating system; `child` decides on
-top of them how a command is run, told to stop, and ended. All of it works in the main thread, in one event loop,
-without other threads. Nothing here prints; what a user should hear comes through `on_event` and `Outcome`.
+top of them how a command is run, told to stop, and ended. `run_child` and the signals work in the main thread, in
+one event loop; `capture` may be called from any. Nothing here prints; what a user should hear comes through
+`on_event` and `Outcome`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dioptra_cli.execution.process.commands import Captured, capture, replace_pr
 from dioptra_cli.execution.process.signals import (
     Interrupted,
     SignalGuard,
+    ignore_until_exit,
     interruptible,
     signal_name,
     undisturbed,
@@ -28,6 +30,7 @@ __all__ = [
     "Outcome",
     "SignalGuard",
     "capture",
+    "ignore_until_exit",
     "interruptible",
     "replace_process",
     "run_child",

@@ -1,9 +1,9 @@
 """How a command is run, told to stop, and ended: the policy. What it stands on is in the modules beside it.
 
-The child leads a session and a process group of its own, so that a signal reaches all of it, and Ctrl-C
-reaches it once, through us. It has no controlling terminal: it can read a terminal on stdin, without job
-control, but a program that opens `/dev/tty` (`sudo` asking for a password, `less`) does not find one, nor
-does one that reads keys from stdout or stderr.
+The child leads a session of its own, to which all belongs that it starts, whatever process groups are made
+there, so that a signal reaches all of it, and Ctrl-C reaches it once, through us. It has no controlling
+terminal: it can read a terminal on stdin, without job control, but a program that opens `/dev/tty` (`sudo`
+asking for a password, `less`) does not find one, nor does one that reads keys from stdout or stderr.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Grace:
 
 @dataclass(frozen=True)
 class Event:
-    """A signal was sent to the child's process group.
+    """A signal was sent to the child and its processes.
 
     Attributes:
         cause: Why.
@@ -99,11 +99,13 @@ class Outcome:
         returncode: Its own exit code; `-N` when signal N ended it; None when it has none.
         interrupted_by: The signal sent to us that ended it.
         error: Why it could not be started.
-        leftovers_stopped: Whether processes of its group outlived it and had to be stopped.
+        leftovers_stopped: Whether processes of its session outlived it and had to be stopped.
         log_error: Why the log files are incomplete.
+        output_error: Why not all output could be passed on, such as "No space left on device"; None where its reader
+            has left.
         cpu_seconds: The time on all processors, in the program and in the kernel, of the child and of everything that
-            was waited for by its parent, up to the child. What was left behind or left the group does not count. None
-            where nothing was started.
+            was waited for by its parent, up to the child. What was left behind or left the session does not count.
+            None where nothing was started.
         peak_memory: The most physical memory (bytes) that one process among these had at any time; it is that of the
             largest one, not of all together, and shared pages count. On Linux, of a child whose processes were all
             smaller than dioptra itself at the start, it is what was seen up to five seconds before the end; None for
@@ -117,6 +119,7 @@ class Outcome:
     error: OSError | None = None
     leftovers_stopped: bool = False
     log_error: str | None = None
+    output_error: str | None = None
     cpu_seconds: float | None = None
     peak_memory: int | None = None
 
@@ -178,9 +181,9 @@ def run_child(
     at once and untouched to `stdout_to` and `stderr_to` (file descriptors) and to the log files. A log that
     cannot be written is given up; the child does not notice.
 
-    A request to stop is passed on to the whole group, then followed by SIGTERM and SIGKILL; each further
+    A request to stop is passed on to the child's whole session, then followed by SIGTERM and SIGKILL; each further
     request goes to the next step at once. Processes that outlive the child are stopped once they are quiet.
-    What left the group for a session of its own, as a daemon does, is left alone; if it keeps our output open,
+    What left for a session of its own, as a daemon does, is left alone; if it keeps our output open,
     we listen for no longer than `LEFTOVER_QUIET` after its last word, and no longer than `LEFTOVER_LIMIT`.
 
     Args:
@@ -194,7 +197,7 @@ def run_child(
         stderr_to: Our stderr.
         timeout: Seconds that the child may run, not counting those spent suspended by Ctrl-Z.
         grace: The time between the steps.
-        on_event: Told of each signal sent to the group. An `OSError` from it is ignored: it wanted to say it on a
+        on_event: Told of each signal sent to the child. An `OSError` from it is ignored: it wanted to say it on a
             terminal that is gone, and the child still has its time to end.
         footer: What to show below the output while the child runs, if all of it goes to one terminal.
         mark: An entry of `env`, such as `RUN=17`, that nobody else has: by it the child is found if we are killed in
@@ -279,7 +282,7 @@ def _start(
 
 
 class _Supervision:
-    """One child from its start to the end of its group.
+    """One child from its start to the end of its session.
 
     There is always one deadline, and what it means follows from what was sent last and whether the child has
     ended: the timeout, the end of a grace period, or the end of the quiet granted to what outlives the child.
@@ -353,6 +356,7 @@ class _Supervision:
             interrupted_by=self._interrupted_by,
             leftovers_stopped=self._leftovers_stopped,
             log_error=next((stream.log.error for stream in self._streams if stream.log.error), None),
+            output_error=next((stream.sink_error for stream in self._streams if stream.sink_error), None),
             cpu_seconds=self._usage and self._usage.cpu_seconds,
             peak_memory=self._usage and self._usage.peak_memory,
         )

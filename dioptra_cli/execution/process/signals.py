@@ -1,10 +1,11 @@
 """Signals sent to dioptra itself: who gets them in which phase. Must not decide what happens to a child.
 
-| phase | context manager | SIGINT, SIGTERM, SIGHUP | SIGQUIT |
+| phase | by | SIGINT, SIGTERM, SIGHUP | SIGQUIT |
 |---|---|---|---|
 | nothing is recorded yet | `interruptible` | raise `Interrupted` | default |
 | a run is open, no child | `SignalGuard` | remembered; the third one raises `Interrupted` | the same |
 | a child runs | `SignalGuard.listening` | go to the `Inbox` | the same |
+| all is done | `ignore_until_exit` | are ignored | the same |
 
 A signal that was ignored when dioptra started (`nohup`, a background job of a script) stays ignored.
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -62,15 +64,23 @@ def suspend() -> None:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Let SIGINT, SIGTERM and SIGHUP raise `Interrupted` in the main thread, so that `finally` cleans up."""
+    """Let SIGINT, SIGTERM and SIGHUP raise `Interrupted` in the main thread, so that `finally` cleans up.
+
+    One that is caught inside the block is raised again at its end.
+    """
     requests = _Requests()
+    heard: int | None = None
 
     def interrupt(signum: int, _frame: FrameType | None) -> None:
+        nonlocal heard
         if requests.is_new():
+            heard = heard or signum
             raise Interrupted(signum)
 
     with _handling({signum: interrupt for signum in _STOP_REQUESTS if signum != signal.SIGQUIT}):
         yield
+    if heard is not None:  # whatever ran then has an `except:`, as some modules have around an import
+        raise Interrupted(heard)
 
 
 class SignalGuard:
@@ -108,6 +118,17 @@ class SignalGuard:
                 yield inbox
             finally:
                 self._inbox = None
+
+    def lose_patience(self, heard: int) -> None:
+        """Let the next request to stop raise `Interrupted`; at once, if one has come since `unheard` was `heard`.
+
+        May be called from another thread.
+        """
+        self.patience = self.unheard + 1
+        if self.unheard > heard and self.pending is not None:
+            main = threading.main_thread().ident
+            assert main is not None
+            signal.pthread_kill(main, self.pending)  # what it waits for may not return by itself
 
     def _receive(self, signum: int, frame: FrameType | None) -> None:
         if not self._requests.is_new():
@@ -193,6 +214,16 @@ def _handling(handlers: Mapping[signal.Signals, _Handler]) -> Iterator[None]:
         with _held_back(previous):
             for signum, handler in previous.items():
                 signal.signal(signum, handler)
+
+
+def ignore_until_exit() -> None:
+    """Ignore requests to stop from now on: for a process that has done its work and only ends.
+
+    The way out of Python takes some time, and a signal in it would turn an exit code that has been recorded into
+    another one. Main thread only; there is no way back.
+    """
+    for signum in _STOP_REQUESTS:
+        signal.signal(signum, signal.SIG_IGN)
 
 
 def undisturbed() -> contextlib.AbstractContextManager[None]:

@@ -26,6 +26,9 @@ _FILE_STEP = 1 << 13
 """So many bytes are written to a file at once: for larger pieces Linux looks for memory in one piece, which can take
 longer than the copying."""
 
+_READER_IS_GONE = (errno.EPIPE, errno.EIO)
+"""Of a pipe or socket, and of a terminal."""
+
 _STDIN = 0
 _NO_SUCH_CALL = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.ESPIPE)
 
@@ -45,7 +48,8 @@ class Stream:
 
     While the sink takes no more, nothing is read, so a slow reader slows the child down as it would without
     us. When the sink is closed by its reader we close the source, and the child is told by SIGPIPE or EPIPE.
-    What goes to the log passes through `log_filter`. A screen is asked to make way for what goes to the sink.
+    A sink that fails otherwise is given nothing more, and `sink_error` says why; the log goes on. What goes to the
+    log passes through `log_filter`. A screen is asked to make way for what goes to the sink.
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class Stream:
         screen: Screen | None = None,
     ) -> None:
         self.sink = sink
+        self.sink_error: str | None = None
         self.log = Log(log_path, log_filter)
         self._screen = screen
         self._is_terminal = os.isatty(sink)
@@ -101,8 +106,9 @@ class Stream:
         if not size:
             self.stop()
             return
-        self._waiting = self._buffer[:size]
-        self.deliver()
+        if self.sink_error is None:
+            self._waiting = self._buffer[:size]
+            self.deliver()
         self.log.write(self._buffer[:size])
 
     def deliver(self) -> None:
@@ -117,8 +123,12 @@ class Stream:
                 self._waiting = self._waiting[written:]
         except BlockingIOError:  # another writer of the same pipe was faster
             pass
-        except OSError:  # its reader is gone, or its disk is full
-            self.stop()
+        except OSError as error:
+            if error.errno in _READER_IS_GONE:
+                self.stop()
+            else:  # its disk is full
+                self.sink_error = error.strerror
+                self._waiting = self._buffer[:0]
 
     def _write(self) -> int:
         """Write as much as a sink that is ready takes without blocking; return how much that was."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from dioptra_cli.errors import Problem, UsageError, printable
+from dioptra_cli.parameters.secrets import without_credentials
 from dioptra_cli.parameters.uris import REMOTE_SCHEMES, UnreadableUri, local_path, scheme_of
 
 ARCHIVE_SUFFIXES = (".zip", ".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tar.xz")
@@ -17,10 +18,8 @@ _PIP = "git+"
 """What pip writes before a URL to say that it is one for git."""
 # As git reads it: no slash before the colon. Without a user it might be a file, unless it ends as repositories do.
 _SSH = re.compile(r"(?:[\w][\w.+-]*@[\w][\w.-]*:(?!//).+|[\w][\w.-]+:(?!//)[^#]+\.git/?(?:#.*)?)", re.ASCII)
-_LOGIN_SCHEMES = ("ssh", "sftp", "hdfs", "abfs", "abfss", "wasb", "wasbs")
-"""Schemes in which the name before `@` is a login or a container; elsewhere it may be a token by itself."""
-_SIGNATURE = re.compile(r"sig|credential|x-(?:amz|goog)-", re.IGNORECASE)
-"""The parts of a signed URL: whoever has them may read the object."""
+_UNQUOTED = re.compile(r"[^/]*://[^/]*[\s\"][^/]*@")
+"""What no URL may hold before its host, and what therefore would not be known for a password everywhere."""
 
 
 class Kind(Enum):
@@ -84,6 +83,13 @@ def parse(project: str) -> Address:
     """
     if not project.isprintable():
         raise UsageError(_problem(f"the project '{printable(project)}' has characters that no URL has"))
+    if _UNQUOTED.match(project):
+        raise UsageError(
+            _problem(
+                "the user or the password in the URL of the project has a space or a double quote",
+                "write %20 and %22 instead",
+            )
+        )
     if os.path.isfile(project):
         return _local_archive(project, "")
     scheme = scheme_of(project)
@@ -102,31 +108,14 @@ def parse(project: str) -> Address:
             except UnreadableUri as error:
                 raise UsageError(_problem(f"'{location}' {error}")) from error
         if scheme in REMOTE_SCHEMES:
-            return Address(Kind.REMOTE_ARCHIVE, location, without_secrets(location), subdirectory)
+            return Address(
+                Kind.REMOTE_ARCHIVE, location, without_credentials(location, mask=""), subdirectory
+            )
     return _repository(location, subdirectory)
 
 
-def without_secrets(url: str) -> str:
-    """Return a URL without its password, without its user where that may be a token, and unsigned."""
-    from dioptra_cli.parameters.secrets import MASK, is_secret  # imports a URL library
-
-    scheme, separator, rest = url.partition("://")
-    if not separator:
-        return url
-    rest, mark, query = rest.partition("?")
-    authority, slash, path = rest.partition("/")
-    user, _, host = authority.rpartition("@")
-    login = user.partition(":")[0] if scheme.lower() in _LOGIN_SCHEMES else ""
-    pairs = [pair.partition("=") for pair in query.split("&")]
-    query = "&".join(
-        f"{name}{equals}{MASK if equals and (_SIGNATURE.search(name) or is_secret(name, value)) else value}"
-        for name, equals, value in pairs
-    )
-    return f"{scheme}://{login}{'@' if login else ''}{host}{slash}{path}{mark}{query}"
-
-
 def _repository(url: str, subdirectory: str, version: str | None = None) -> Address:
-    scheme, shown = scheme_of(url), without_secrets(url)
+    scheme, shown = scheme_of(url), without_credentials(url, mask="")
     if scheme not in GIT_SCHEMES:
         expected = f"an archive ends in {', '.join(ARCHIVE_SUFFIXES)}"
         what = "is no archive" if scheme in REMOTE_SCHEMES else "has a scheme that no project comes by"

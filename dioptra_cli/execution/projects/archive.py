@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -31,7 +32,9 @@ class Archive:
     sha256: str
 
 
-def unpacked(file: str, shown: str, *, cache: str, limits: Limits = LIMITS) -> tuple[str, Archive]:
+def unpacked(
+    file: str, shown: str, *, cache: str, note: Callable[[str], None], limits: Limits = LIMITS
+) -> tuple[str, Archive]:
     """Return the top of the project in an archive, unpacked if it is not in the cache.
 
     Where the archive holds one directory and no MLproject file, as those of GitHub do, that directory is the top.
@@ -40,6 +43,7 @@ def unpacked(file: str, shown: str, *, cache: str, limits: Limits = LIMITS) -> t
         file: The archive on this machine.
         shown: What it is called.
         cache: The directory of all fetched projects.
+        note: Called with what takes time.
         limits: How much it may hold.
 
     Raises:
@@ -52,7 +56,7 @@ def unpacked(file: str, shown: str, *, cache: str, limits: Limits = LIMITS) -> t
         # What is a zip archive by one name may be a tar archive by another.
         place = Place(cache, "archives", name, f"{os.path.splitext(name)[1].lower()} {digest}")
         if not os.path.isdir(place.directory):
-            with place.locked() as aside:
+            with place.locked(note, f"unpacking {shown}") as aside:
                 if not os.path.isdir(place.directory):  # another process may have been faster
                     made = os.path.join(os.path.realpath(aside), "tree")
                     os.mkdir(made)

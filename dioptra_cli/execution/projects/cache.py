@@ -14,11 +14,12 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
+import math
 import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from dioptra_cli.errors import Problem, ProjectError
@@ -27,6 +28,7 @@ from dioptra_cli.execution.process import undisturbed
 _ODD = re.compile(r"[^A-Za-z0-9._-]+")
 _LONGEST_HINT = 60  # characters of a name that a directory is named after
 _BETWEEN_LOOKS = 0.05  # seconds, while another process holds the lock
+_SILENCE = 2.0  # seconds of waiting that one thinks nothing of
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
@@ -51,8 +53,12 @@ class Place:
         self._key = key
 
     @contextmanager
-    def locked(self) -> Iterator[str]:
+    def locked(self, note: Callable[[str], None], doing: str) -> Iterator[str]:
         """Hold the lock of this place for a block; yields an empty directory, which is removed at the end.
+
+        Args:
+            note: Called where another process holds the lock for long.
+            doing: What that does meanwhile: "fetching https://host/x".
 
         Raises:
             ProjectError: The file system has no locks.
@@ -60,7 +66,11 @@ class Place:
         aside = os.path.join(self._incomplete, self._key)
         lock = self._open_lock(self._key)
         try:
+            silent_until = time.monotonic() + _SILENCE
             while not _acquired(lock):
+                if time.monotonic() >= silent_until:
+                    silent_until = math.inf
+                    note(f"waiting for another dioptra, which is {doing}")
                 time.sleep(_BETWEEN_LOOKS)  # a signal ends this, as it may not end a wait for the lock itself
             self._remove_abandoned()
             os.makedirs(aside)

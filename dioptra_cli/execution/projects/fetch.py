@@ -71,9 +71,9 @@ def fetch(
                 )
             )
         if address.kind is Kind.LOCAL_ARCHIVE:
-            return _from_archive(address, address.location, cache)
+            return _from_archive(address, address.location, cache, note)
         with download(address.location) as copy:
-            return _from_archive(address, copy, cache)
+            return _from_archive(address, copy, cache, note)
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         raise ProjectError(
@@ -127,6 +127,6 @@ def _from_repository(
     return Fetched(directory, address.name, read_source(tree), None, version)
 
 
-def _from_archive(address: Address, file: str, cache: str) -> Fetched:
-    top, archive = unpacked(file, address.shown, cache=cache)
+def _from_archive(address: Address, file: str, cache: str, note: Callable[[str], None]) -> Fetched:
+    top, archive = unpacked(file, address.shown, cache=cache, note=note)
     return Fetched(within(top, address.subdirectory, address.shown), address.name, None, archive, None)

@@ -12,9 +12,11 @@ import shutil
 from collections.abc import Mapping
 
 from dioptra_cli.errors import Problem, ProjectError, UsageError
-from dioptra_cli.execution.process import Captured, capture
+from dioptra_cli.execution.process import Captured
 from dioptra_cli.execution.projects.addresses import GIT_SCHEMES
+from dioptra_cli.execution.source import run_git
 from dioptra_cli.parameters.secrets import without_credentials
+from dioptra_cli.parameters.uris import scheme_of
 
 QUICK_SECONDS = 60.0
 """For what moves no files: questions to a server and to the cache."""
@@ -32,10 +34,6 @@ _SETTINGS = {
     "http.lowSpeedLimit": "1",
     "http.lowSpeedTime": "60",
 }
-_OF_ANOTHER_REPOSITORY = (
-    *("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"),
-    *("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_PREFIX", "GIT_NAMESPACE", "GIT_TEMPLATE_DIR", "LANGUAGE"),
-)
 _SSH = "ssh -o BatchMode=yes -o ConnectTimeout=30"
 
 _EMPTY_WORDS = re.compile(
@@ -90,17 +88,17 @@ class Git:
     """
 
     def __init__(self, base: Mapping[str, str], url: str = "", shown: str = "") -> None:
-        environ = {name: value for name, value in base.items() if name not in _OF_ANOTHER_REPOSITORY}
-        environ = {"GIT_ASKPASS": "", "GCM_INTERACTIVE": "never", **environ}  # otherwise a window may open
-        environ |= {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+        # Otherwise a window may open.
+        environ = {"GIT_ASKPASS": "", "SSH_ASKPASS_REQUIRE": "never", "GCM_INTERACTIVE": "never", **base}
+        environ |= {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", "LANGUAGE": ""}
         if url != shown:
             _rewrite(environ, {shown: url, _host(shown): _host(url)})
         self._search_path = base.get("PATH")
         self._environ = environ
         self._restricted = base.get("GIT_ALLOW_PROTOCOL")
         self._is_local = not url or url.startswith(("file:", "/"))
-        if not ({"GIT_SSH_COMMAND", "GIT_SSH"} & environ.keys() or self._has_ssh_setting()):
-            environ["GIT_SSH_COMMAND"] = _SSH
+        self._uses_ssh = not self._is_local and scheme_of(url) not in ("https", "http", "git")
+        self._has_ssh_command = bool({"GIT_SSH_COMMAND", "GIT_SSH"} & environ.keys())
 
     def __call__(self, *arguments: str, seconds: float = QUICK_SECONDS, submodules: bool = False) -> str:
         """Run a git command; return what it prints, without the last newline.
@@ -141,16 +139,13 @@ class Git:
         allowed = [scheme for scheme in GIT_SCHEMES if scheme != "file" or self._is_local or not submodules]
         if self._restricted is not None:
             allowed = [scheme for scheme in allowed if scheme in self._restricted.split(":")]
-        settings = [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
-        return capture(
-            ["git", "--no-pager", *settings, *arguments],
-            env={**self._environ, "GIT_ALLOW_PROTOCOL": ":".join(allowed)},
-            timeout=seconds,
-        )
-
-    def _has_ssh_setting(self) -> bool:
-        done = self._run(("config", "--get", "core.sshCommand"), QUICK_SECONDS, False)
-        return done is not None and done.returncode == 0
+        if not self._has_ssh_command and (self._uses_ssh or submodules):
+            self._has_ssh_command = True
+            done = self._run(("config", "--get", "core.sshCommand"), QUICK_SECONDS, False)
+            if done is None or done.returncode != 0:
+                self._environ["GIT_SSH_COMMAND"] = _SSH
+        environ = {**self._environ, "GIT_ALLOW_PROTOCOL": ":".join(allowed)}
+        return run_git(arguments, _SETTINGS, environ, seconds)
 
 
 def check_version(version: str) -> None:

@@ -69,7 +69,7 @@ class _Clone:
             commit = _meant(refs, version, self._url)
         if commit is not None and os.path.isdir(self._tree_of(commit)):
             return self._tree_of(commit)
-        with self._place.locked() as aside:
+        with self._place.locked(self._note, f"fetching {self._url}") as aside:
             if commit is None or not self._has(commit):
                 commit = self._fetched(refs, version, commit, aside)
             tree = self._tree_of(commit)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from dioptra_cli.errors import Problem, ProjectError, UsageError
 from dioptra_cli.execution import environment
-from dioptra_cli.execution.projects.addresses import without_secrets
 from dioptra_cli.execution.projects.cache import Place, settle
 from dioptra_cli.execution.projects.git import Git, GitError, check_out, check_version
 from dioptra_cli.execution.source import Source, git, read_source
+from dioptra_cli.parameters.secrets import without_credentials
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Revision:
     source: Source | None
 
 
-def unpack(directory: str, version: str, into: str) -> Revision:
+def unpack(directory: str, version: str, into: str, note: Callable[[str], None]) -> Revision:
     """Check out the commit that `version` names, once per commit.
 
     The work tree borrows the objects of the user's repository, which is only read. It has all files of the commit,
@@ -37,6 +38,7 @@ def unpack(directory: str, version: str, into: str) -> Revision:
         directory: The project, in a git work tree.
         version: A commit, branch or tag.
         into: Where such work trees are kept. What a script writes to its project directory stays there.
+        note: Called with what takes time.
 
     Raises:
         UsageError: The project is in no git work tree, or there is no such commit.
@@ -58,7 +60,7 @@ def unpack(directory: str, version: str, into: str) -> Revision:
             )
         )
     try:
-        tree = _tree(root, commit, into)
+        tree = _tree(root, commit, into, note)
     except GitError as error:
         raise ProjectError(
             Problem(error.kind, f"cannot check out commit {commit[:12]} of {root}: {error}", hint=error.hint)
@@ -80,13 +82,13 @@ def unpack(directory: str, version: str, into: str) -> Revision:
     return Revision(project, source and replace(source, root=root))
 
 
-def _tree(root: str, commit: str, into: str) -> str:
+def _tree(root: str, commit: str, into: str, note: Callable[[str], None]) -> str:
     objects = os.path.join(root, git(root, "rev-parse", "--git-path", "objects") or "")
     place = Place(into, "trees", f"{os.path.basename(root)}-{commit[:12]}", f"{objects} {commit}")
     if not os.path.isdir(place.directory):
         url = git(root, "config", "--get", "remote.origin.url") or ""
-        origin = without_secrets(url)
-        with place.locked() as aside:
+        origin = without_credentials(url, mask="")
+        with place.locked(note, f"checking out commit {commit[:12]} of {root}") as aside:
             if not os.path.isdir(place.directory):  # another process may have been faster
                 made = os.path.join(aside, "tree")
                 check_out(

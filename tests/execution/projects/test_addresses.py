@@ -82,6 +82,8 @@ def test_what_exists_here_is_what_it_is(tmp_path: Path, monkeypatch: pytest.Monk
         ("foo://host/x", "scheme that no project comes by"),
         ("git+s3://host/x", "is no archive"),
         ("https://host/\nx", "characters that no URL has"),
+        ('https://me:a"b@host/x', "the password .* has a space or a double quote"),
+        ("git+https://me:a b@host/x", "the password .* has a space or a double quote"),
         ("file://host/x.zip", "names the host 'host'"),
     ],
 )

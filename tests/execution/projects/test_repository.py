@@ -158,6 +158,21 @@ def test_without_git(get: Fetch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert refused(ProjectError, lambda: get("https://host/x")).name == "no-git"
 
 
+@pytest.mark.parametrize(("url", "times"), [("http://127.0.0.1:1/x", 0), ("ssh://127.0.0.1:1/x", 1)])
+def test_git_is_asked_how_it_calls_ssh_only_where_it_does(
+    get: Fetch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, times: int
+) -> None:
+    program = tmp_path / "bin" / "git"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\necho "$*" >>{tmp_path}/calls\nexec {shutil.which("git")} "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    refused(ProjectError, lambda: get(url))
+    calls = (tmp_path / "calls").read_text()
+    assert calls.count("core.sshCommand") == times
+    assert calls.count("ls-remote") == 1
+
+
 def test_a_password_is_used_and_kept_nowhere(
     repository: Make, get: Fetch, tmp_path: Path, serve: Make
 ) -> None:

@@ -30,7 +30,7 @@ def test_the_commit_with_all_its_files(repository: Make, tmp_path: Path) -> None
     origin.commit("second", sub__MLproject="name: new\n")
     (origin.path / "sub" / "MLproject").write_text("name: newer\n")
     before = everything(origin.path)
-    found = unpack(str(origin.path / "sub"), "v1", str(tmp_path / "trees"))
+    found = unpack(str(origin.path / "sub"), "v1", str(tmp_path / "trees"), print)
     assert Path(found.directory, "MLproject").read_text() == "name: old\n"
     assert Path(found.directory, "..", "data").read_text() == "d"
     assert found.source is not None
@@ -40,11 +40,11 @@ def test_the_commit_with_all_its_files(repository: Make, tmp_path: Path) -> None
 
     Path(found.directory, "MLproject").write_text("name: written\n")
     origin.git("remote", "add", "origin", "https://me:planted@host/x")
-    again = unpack(str(origin.path / "sub"), first[:10], str(tmp_path / "trees"))
+    again = unpack(str(origin.path / "sub"), first[:10], str(tmp_path / "trees"), print)
     assert again.directory == found.directory
     assert again.source is not None
     assert again.source.dirty
-    fresh = unpack(str(origin.path), "v1~1", str(tmp_path / "trees"))
+    fresh = unpack(str(origin.path), "v1~1", str(tmp_path / "trees"), print)
     assert fresh.source is not None
     assert fresh.source.repository == "https://host/x"
     assert not [p for p in (tmp_path / "trees").rglob("*") if p.is_file() and b"planted" in p.read_bytes()]
@@ -54,7 +54,7 @@ def test_a_linked_work_tree_that_borrows_objects(repository: Make, tmp_path: Pat
     origin = repository()
     origin.git("clone", "--quiet", "--shared", ".", str(tmp_path / "shared"))
     origin.git("-C", str(tmp_path / "shared"), "worktree", "add", "--quiet", str(tmp_path / "linked"))
-    found = unpack(str(tmp_path / "linked"), "HEAD", str(tmp_path / "trees"))
+    found = unpack(str(tmp_path / "linked"), "HEAD", str(tmp_path / "trees"), print)
     assert Path(found.directory, "MLproject").exists()
 
 
@@ -67,7 +67,7 @@ def test_a_partial_clone_and_submodules(repository: Make, tmp_path: Path) -> Non
     clone = tmp_path / "clone"
     origin.git("clone", "--quiet", "--filter=blob:none", origin.url, str(clone))
     before = everything(clone)
-    found = unpack(str(clone), "main~1", str(tmp_path / "trees"))
+    found = unpack(str(clone), "main~1", str(tmp_path / "trees"), print)
     assert Path(found.directory, "data").read_text() == "old"
     assert Path(found.directory, "lib", "MLproject").exists()
     assert everything(clone) == before
@@ -83,4 +83,4 @@ def test_errors(repository: Make, tmp_path: Path) -> None:
         (origin.path / "new", "main", ProjectError, "'new' does not exist in commit"),
     ):
         with pytest.raises(error, match=reason):
-            unpack(str(directory), version, into)
+            unpack(str(directory), version, into, print)

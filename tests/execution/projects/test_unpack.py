@@ -213,7 +213,7 @@ def test_hostile_archives_are_refused_and_leave_nothing(tmp_path: Path, case: st
     archive = place / name
     archive.write_bytes(make())
     with pytest.raises(ProjectError) as caught:
-        unpacked(str(archive), str(archive), cache=str(place / "cache"), limits=SMALL)
+        unpacked(str(archive), str(archive), cache=str(place / "cache"), note=print, limits=SMALL)
     (problem,) = caught.value.problems
     assert problem.name == "refused-archive"
     assert reason in problem.message
@@ -231,7 +231,7 @@ def test_mutations_of_good_archives_are_read_or_refused(tmp_path: Path) -> None:
             archive = tmp_path / name
             archive.write_bytes(data[:at] + bytes([data[at] ^ (1 << at % 8)]) + data[at + 1 :])
             try:
-                unpacked(str(archive), str(archive), cache=str(tmp_path / "cache"), limits=SMALL)
+                unpacked(str(archive), str(archive), cache=str(tmp_path / "cache"), note=print, limits=SMALL)
             except ProjectError:
                 continue
     assert {path.name for path in tmp_path.iterdir()} == {"x.tar", "x.zip", "cache"}
@@ -260,7 +260,7 @@ def test_good_archives_are_unpacked_once(tmp_path: Path, suffix: str) -> None:
     ]
     archive = tmp_path / f"x.{suffix}"
     archive.write_bytes(GOOD[suffix](members))
-    top, found = unpacked(str(archive), str(archive), cache=str(tmp_path / "cache"))
+    top, found = unpacked(str(archive), str(archive), cache=str(tmp_path / "cache"), note=print)
     assert Path(top).name == "project"
     assert (Path(top) / "MLproject").read_text() == MLPROJECT
     file = Path(top) / ("long/" * 25 + "train ü.sh")
@@ -272,7 +272,7 @@ def test_good_archives_are_unpacked_once(tmp_path: Path, suffix: str) -> None:
     (Path(top) / "written").touch()
     copy = tmp_path / f"copy.{suffix}"
     copy.write_bytes(archive.read_bytes())
-    again, _ = unpacked(str(archive), str(archive), cache=str(tmp_path / "cache"))
+    again, _ = unpacked(str(archive), str(archive), cache=str(tmp_path / "cache"), note=print)
     assert again == top
     assert (Path(again) / "written").exists()
 
@@ -288,7 +288,7 @@ def test_what_the_system_packs_with_its_links(tmp_path: Path) -> None:
     os.link(source / "data" / "a", source / "same")
     archive = tmp_path / "x.tar.gz"
     subprocess.run(["tar", "-czf", archive, "-C", source, "."], check=True)
-    top = Path(unpacked(str(archive), str(archive), cache=str(tmp_path / "cache"))[0])
+    top = Path(unpacked(str(archive), str(archive), cache=str(tmp_path / "cache"), note=print)[0])
     assert (top / "latest" / "up").read_text() == (top / "same").read_text() == "a"
     assert (top / "later").readlink() == Path("outputs/model")
     assert (top / "same").samefile(top / "data" / "a")
