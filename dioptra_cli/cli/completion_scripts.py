@@ -8,7 +8,7 @@ from __future__ import annotations
 import click
 
 
-@click.command(name="completion")
+@click.command(name="completion", short_help="Print the completion script of a shell.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def command(shell: str) -> None:
     r"""Print the script that sets up completion in a shell: entry points, parameters, values.

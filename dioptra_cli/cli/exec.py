@@ -27,7 +27,7 @@ class _ExecCommand(click.Command):
         formatter.write_usage(ctx.command_path, "[OPTIONS] [PROJECT] -- COMMAND...")
 
 
-@click.command(name="exec", cls=_ExecCommand)
+@click.command(name="exec", short_help="Run a command as an entry point would run.", cls=_ExecCommand)
 @project_argument
 @job_options
 @click.pass_context

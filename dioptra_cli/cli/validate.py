@@ -18,7 +18,7 @@ def _codes(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
     return codes
 
 
-@click.command(name="validate")
+@click.command(name="validate", short_help="Check MLproject files, and mend slips.")
 @click.argument("targets", metavar="[FILE or PROJECT]...", nargs=-1, shell_complete=completion.projects)
 @click.option(
     "--format",
