@@ -17,7 +17,7 @@ import click
 
 from dioptra_cli.cli import output, recorded
 from dioptra_cli.cli.options import tracking_timeout_option, tracking_uri_option
-from dioptra_cli.errors import DioptraError, ExitCode, Level, Problem
+from dioptra_cli.errors import DioptraError, ExitCode, Level, Problem, printable
 from dioptra_cli.tracking.protocol import RecordedRun, Tracker
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _LOOK_MILLISECONDS = 200
 _CHUNK = 1 << 20
 
 
-@click.command(name="logs")
+@click.command(name="logs", short_help="Print or follow what a run wrote.")
 @click.argument("run_id", required=False)
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
 @click.option(
@@ -77,18 +77,58 @@ class _Logs:
 
     def show(self, text: str | None) -> int:
         """Find the run and print its logs; return the exit code of the process."""
-        entries = recorded.kept_entries()
         names = recorded.names_of(".") if text is None and recorded.is_project_here() else None
-        entry = _running(entries, names) if text is None else recorded.find_kept(entries, text)
+        entry = self._kept(text, names)
         if entry is None:
-            tracker = recorded.open_store(self._tracking_uri, self._timeout)
+            tracker = recorded.open_store(self._tracking_uri, self._timeout, reading=True)
+            entry = self._kept(text, names)  # opening it may take seconds, in which a run may have begun
+        if entry is None:
             run = _newest(tracker, names) if text is None else recorded.find_run(tracker, text)
             if run is None:
                 return ExitCode.INVALID
-            entry = recorded.find_kept(entries, run.run_id)
+            entry = recorded.find_kept(recorded.kept_entries(), run.run_id)
             if entry is None:
+                if text is None:
+                    _say_which(run)
                 return self._show_recorded(run, tracker, self._names)
+        if text is None:
+            _say_which(recorded.from_journal(entry))
         return self._show_kept(entry)
+
+    def _kept(self, text: str | None, names: recorded.Names | None) -> Entry | None:
+        """Return the run that is meant, if it is kept on this machine. To be followed, it may still be starting."""
+        entries = recorded.kept_entries()
+        if text is not None:
+            return recorded.find_kept(entries, text)
+        for entry in entries:
+            if names is not None and entry.journal.project not in names.projects:
+                continue
+            if entry.journal.run is not None:
+                if entry.is_running:
+                    return entry
+            elif self._follow and (begun := self._begun(entry)):
+                return begun
+        return None
+
+    def _begun(self, entry: Entry) -> Entry | None:
+        """Wait for a run that is being started; return None where it is not, or nothing came of it."""
+        from dioptra_cli.execution import spool
+
+        is_said = False
+        while True:
+            is_held = entry.is_held  # looked up before the journal is: what stands in it until then is read
+            now = spool.read(entry.directory)
+            if now is None or now.journal.run is not None:
+                return now
+            if not is_held:
+                return None
+            if not is_said:
+                journal = entry.journal
+                output.note(
+                    printable(f"waiting for {journal.entry_point} of {journal.project}, which is starting")
+                )
+                is_said = True
+            _wait(self._names)
 
     def _show_recorded(self, run: RecordedRun, tracker: Tracker, names: Sequence[str]) -> int:
         """Print the logs among a run's artifacts."""
@@ -175,7 +215,7 @@ class _Logs:
                 return
         seconds = recorded.seconds_of(run, time.time())
         took = "" if seconds is None else f" after {duration(seconds)}"
-        output.note(f"{run.tags.get(recorded.END, 'ended')}{took} · run {run_id} {run.status}")
+        output.note(printable(f"{run.tags.get(recorded.END, 'ended')}{took} · run {run_id} {run.status}"))
 
     def _print(self, log: BinaryIO, name: str, *, tail: bool = True) -> None:
         """Print a log from where it was read to; of one that was not read yet, the last lines if that is wanted."""
@@ -184,18 +224,6 @@ class _Logs:
         stream = getattr(sys, name)
         shutil.copyfileobj(log, stream.buffer, _CHUNK)
         stream.flush()
-
-
-def _running(entries: Sequence[Entry], names: recorded.Names | None) -> Entry | None:
-    """Return the newest run of a project, or of any, that goes on."""
-    return next(
-        (
-            e
-            for e in entries
-            if e.journal.run and (names is None or e.journal.project in names.projects) and e.is_running
-        ),
-        None,
-    )
 
 
 def _newest(tracker: Tracker, names: recorded.Names | None) -> RecordedRun | None:
@@ -246,6 +274,12 @@ def _wait(names: Sequence[str]) -> None:
         poll.register(getattr(sys, name).fileno(), 0)
     if poll.poll(_LOOK_MILLISECONDS):
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
+def _say_which(run: RecordedRun) -> None:
+    """Say whose logs they are, where nobody has named the run."""
+    entry_point = run.tags.get(recorded.ENTRY_POINT, "no entry point")
+    output.note(printable(f"run {run.run_id} ({run.run_name}) of {entry_point}, {run.status}"))
 
 
 def _say_nothing(why: str, hint: str | None) -> None:

@@ -42,12 +42,13 @@ class NoStoreError(UsageError):
     """The store that was asked for does not exist: nothing has been recorded there."""
 
 
-def open_store(tracking_uri: str | None, timeout: float) -> Tracker:
+def open_store(tracking_uri: str | None, timeout: float, *, reading: bool = False) -> Tracker:
     """Return a tracker on the store that the options name, else the environment, else MLflow.
 
     Args:
         tracking_uri: From the option.
         timeout: Seconds.
+        reading: Whether nothing has to be recorded: a database that can only be read will do.
 
     Raises:
         NoStoreError: It is a database that does not exist; looking does not make one.
@@ -72,7 +73,7 @@ def open_store(tracking_uri: str | None, timeout: float) -> Tracker:
                 hint="go to where you call 'dioptra run', or name a store with --tracking-uri or MLFLOW_TRACKING_URI",
             )
         )
-    return connect(uri, timeout)
+    return connect(uri, timeout, reading=reading)
 
 
 def connect(
@@ -81,6 +82,7 @@ def connect(
     *,
     on_new_store: Callable[[str], None] | None = None,
     quiet: bool = False,
+    reading: bool = False,
 ) -> Tracker:
     """Return a tracker, and say so where its server makes us wait.
 
@@ -89,6 +91,7 @@ def connect(
         timeout: Seconds.
         on_new_store: See `open_tracker`.
         quiet: Whether to say nothing.
+        reading: See `open_tracker`.
 
     Raises:
         TrackingError: It cannot be reached or opened.
@@ -104,6 +107,7 @@ def connect(
             lock_directory=directories.locks(),
             timeout=timeout,
             on_new_store=on_new_store,
+            reading=reading,
         )
 
 

@@ -14,7 +14,7 @@ import click
 
 from dioptra_cli.cli import output
 from dioptra_cli.cli.options import recording_options, require_pairs
-from dioptra_cli.errors import Problem, UsageError
+from dioptra_cli.errors import DioptraError, Problem, ProjectError, UsageError, printable
 
 if TYPE_CHECKING:
     from dioptra_cli.cli.running import Options, Prepared
@@ -26,7 +26,7 @@ RERUN_TAG = "dioptra.rerun_of"
 _UNFINISHED = ("RUNNING", "SCHEDULED")
 
 
-@click.command(name="rerun")
+@click.command(name="rerun", short_help="Run again what a recorded run did.")
 @click.argument("run_id")
 @click.option(
     "-P",
@@ -39,8 +39,8 @@ _UNFINISHED = ("RUNNING", "SCHEDULED")
 @click.option(
     "-v",
     "--version",
-    metavar="COMMIT",
-    help="The git commit or branch to run. [default: the recorded one where the project is not just a directory]",
+    metavar="REF",
+    help="A git branch, tag or commit; for a git URL, the default is the recorded commit.",
 )
 @click.option("--project", metavar="PROJECT", help="Where the project is now. [default: where it was]")
 @recording_options
@@ -57,24 +57,28 @@ def command(run_id: str, project: str | None, **options: Any) -> int:
     from dioptra_cli.cli import recorded, running
     from dioptra_cli.execution import environment
     from dioptra_cli.execution.process import interruptible
-    from dioptra_cli.parameters.resolve import Given
+    from dioptra_cli.parameters.resolve import Given, Origin
 
     with interruptible():
         base = environment.snapshot()
         tracker = recorded.open_store(options["tracking_uri"], options["tracking_timeout"])
         run, recording = _recorded(tracker, run_id)
-        prepared = running.prepare(_options(recording, run, project, options), base)
+        chosen = _options(recording, run, project, options)
+        try:
+            prepared = running.prepare(chosen, base)
+        except (ProjectError, UsageError) as error:
+            raise _with_way_back(error, recording, chosen) from error
         if prepared.malformed:
             raise UsageError(prepared.malformed)
         again, notes = _values(recording, prepared.selected, prepared.values)
         _require_all(recording, again, prepared.options.env)
-        values = {parameter.name: Given(parameter.again) for parameter in again}
+        values = {parameter.name: Given(parameter.again, Origin.RECORDED) for parameter in again}
         prepared = replace(prepared, values={**values, **prepared.values})
         if not prepared.options.quiet:
             output.hide(prepared.masker)
-            output.note(f"{recording.entry_point} of run {run.run_id} ({run.run_name}) again")
+            output.note(printable(f"{recording.entry_point} of run {run.run_id} ({run.run_name}) again"))
             for text in (*_differences(recording, prepared), *notes):
-                output.warning(text)
+                output.warning(printable(text))
     return running.launch(prepared, tracker=tracker, extra_tags={RERUN_TAG: recording.run_id})
 
 
@@ -139,6 +143,25 @@ def _options(
     )
 
 
+def _with_way_back(error: DioptraError, recording: Recording, options: Options) -> DioptraError:
+    """Return the error of a project that is not what it was, with the way to run the code of then."""
+    from dataclasses import replace
+
+    commit = recording.git.commit if recording.git else None
+    then = f"; -v {commit[:12]} runs the code of then" if commit and options.version is None else ""
+
+    def told(problem: Problem) -> Problem:
+        if problem.name == "no-entry-point":
+            return replace(problem, hint=f"{problem.hint or ''}{then}".removeprefix("; ") or None)
+        if problem.name == "no-mlproject-file":  # the hint of `run` offers -e, which does not exist here
+            return replace(
+                problem, hint=f"put it back, or name where the project is now with --project{then}"
+            )
+        return problem
+
+    return type(error)(map(told, error.problems))
+
+
 def _project(recording: Recording) -> str:
     """Return the project of a recorded run as `run` takes it.
 
@@ -192,6 +215,11 @@ def _values(
             continue
         if recording.has_others and declared is None:
             others.append(name)
+        elif declared is None and recorded.is_default:
+            notes.append(
+                f"'{name}' is left out: it was a default then, '{recorded.value}', and "
+                f"'{entry_point.name}' does not declare it any more"
+            )
         elif recorded.lacking and recorded.is_default and default is not None:
             notes.append(f"the default of '{name}' {recorded.lacking}; it gets that of now")
         elif default == recorded.value and recorded.is_default is not False:

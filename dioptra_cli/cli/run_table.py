@@ -22,6 +22,8 @@ _WIDEST = 24
 """Cells of a terminal that a value, a name, a project takes at most."""
 _NARROWEST = 14
 """Cells below which a column of parameters or metrics says too little."""
+_SHORTEST_NAME = 3
+"""Cells of a name that tell something."""
 _MADE_UP_NAME = re.compile(r"[a-z]+-[a-z]+-\d+")
 """What MLflow calls a run that nobody has given a name."""
 
@@ -86,8 +88,8 @@ def table(shown: Sequence[Shown], width: int | None, *, now: float, with_project
     """
     columns = _columns(shown, now, is_cut=width is not None, with_project=with_project)
     lists = _lists([each.run for each in shown], is_cut=width is not None)
-    wanted = {title: max(len(title), *map(_natural, rows)) for title, rows in lists.items()}
-    sizes = {title: max(map(output.width_of, (title, *cells))) for title, cells in columns.items()}
+    wanted = _wanted(lists)
+    sizes = {title: _widest(title, cells) for title, cells in columns.items()}
     below = [""] * len(shown)
     room = None if width is None else width - sum(size + 2 for size in sizes.values())
     if (
@@ -95,9 +97,9 @@ def table(shown: Sequence[Shown], width: int | None, *, now: float, with_project
         or room is None
         or room >= sum(min(size, _NARROWEST) + 2 for size in wanted.values()) - 2
     ):
-        for title, size in _shares(wanted, room, between=2).items():
-            columns[title] = [_fitted(items, size) for items in lists[title]]
-            sizes[title] = size
+        for title, cells in _side_by_side(lists, room, between=2).items():
+            columns[title] = cells
+            sizes[title] = _widest(title, cells)
     else:
         projects = columns.pop("PROJECT", below)
         room = width - sizes["ID"] - 2
@@ -135,7 +137,10 @@ def _lists(runs: Sequence[RecordedRun], *, is_cut: bool) -> dict[str, list[_Item
     """Return the parameters and metrics of each run, without empty columns."""
     lists: dict[str, list[_Items]] = {
         "PARAMETERS": [
-            [(printable(name), _word(_cut(value, is_cut=is_cut))) for name, value in items]
+            [
+                (printable(name), _word(_cut(value, is_cut=is_cut and not _is_number(value))))
+                for name, value in items
+            ]
             for items in _telling_first(runs)
         ],
         "METRICS": [
@@ -157,9 +162,8 @@ def _below(project: str, lists: Sequence[_Items], room: int) -> str:
     parts = [items for items in lists if items]
     if project:
         room -= output.width_of(project) + 3
-    shares = _shares({str(number): _natural(items) for number, items in enumerate(parts)}, room, between=3)
-    fitted = [_fitted(items, shares[str(number)]) for number, items in enumerate(parts)]
-    return " · ".join(filter(None, [project, *fitted]))
+    fitted = _side_by_side({str(number): [items] for number, items in enumerate(parts)}, room, between=3)
+    return " · ".join(filter(None, [project, *(text for (text,) in fitted.values())]))
 
 
 def _detail(shown: Shown) -> str:
@@ -235,6 +239,27 @@ def _natural(items: _Items) -> int:
     return output.width_of(_fitted(items, None))
 
 
+def _wanted(lists: Mapping[str, Sequence[_Items]]) -> dict[str, int]:
+    return {title: max(len(title), *map(_natural, rows)) for title, rows in lists.items()}
+
+
+def _widest(title: str, cells: Sequence[str]) -> int:
+    return max(map(output.width_of, (title, *cells)))
+
+
+def _side_by_side(
+    lists: Mapping[str, Sequence[_Items]], room: int | None, *, between: int
+) -> dict[str, list[str]]:
+    """Return the cells of columns that share `room` cells. What one leaves free, the others get."""
+    shares = _shares(_wanted(lists), room, between=between)
+    columns = {title: [_fitted(items, shares[title]) for items in rows] for title, rows in lists.items()}
+    if room is not None:
+        for title, rows in lists.items():
+            taken = sum(_widest(other, cells) + between for other, cells in columns.items() if other != title)
+            columns[title] = [_fitted(items, room - taken) for items in rows]
+    return columns
+
+
 def _shares(wanted: Mapping[str, int], room: int | None, *, between: int) -> dict[str, int]:
     """Divide `room` cells among columns: one that wants little leaves the rest to the others."""
     if room is None:
@@ -248,7 +273,7 @@ def _shares(wanted: Mapping[str, int], room: int | None, *, between: int) -> dic
 
 
 def _fitted(items: _Items, width: int | None) -> str:
-    """Return as many items as fit `width` cells, and how many more there are. A name is cut before its value is."""
+    """Return as many items as fit `width` cells, and how many more there are."""
     words = [f"{name}={value}" for name, value in items]
     for count in range(len(words), 0, -1):
         more = f" +{len(words) - count}" if count < len(words) else ""
@@ -258,8 +283,28 @@ def _fitted(items: _Items, width: int | None) -> str:
     if not items:
         return ""
     assert width is not None
-    name, value = items[0]
     more = f" +{len(items) - 1}" if len(items) > 1 else ""
-    room = width - len(more) - 1
-    name = output.shortened(name, max(room - output.width_of(value), room // 2))
-    return f"{name}={output.shortened(value, room - output.width_of(name))}{more}"
+    cut = (_cut_item(name, value, width - len(more)) for name, value in items)
+    text = next(filter(None, cut), "")
+    return text + more if text else f"+{len(items)}"
+
+
+def _cut_item(name: str, value: str, width: int) -> str:
+    """Return an item in `width` cells: its name is cut before its value is, and a number never. Else nothing."""
+    room = width - 1
+    left = room - output.width_of(value)
+    if not _is_number(value):
+        left = max(left, room // 2)
+    if left < min(output.width_of(name), _SHORTEST_NAME):
+        return ""
+    name = output.shortened(name, left)
+    return f"{name}={output.shortened(value, room - output.width_of(name))}"
+
+
+def _is_number(text: str) -> bool:
+    """Return whether a part of a value would be another value."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -17,7 +17,7 @@ import click
 from dioptra_cli.cli import job, kept_runs, output, recorded
 from dioptra_cli.cli.options import name_value_pairs
 from dioptra_cli.cli.projects import Located, located, require_valid
-from dioptra_cli.errors import ExitCode, Level, Problem
+from dioptra_cli.errors import ExitCode, Level, Problem, printable
 from dioptra_cli.execution import directories, environment
 from dioptra_cli.execution.environment import JobSettings
 from dioptra_cli.execution.plan import Plan, make_plan
@@ -361,22 +361,28 @@ def _show_plan(plan: Plan, prepared: Prepared) -> None:
     output.problems(plan.warnings, sys.stderr)
     _say_what_may_not_fit(plan)
     _say_environment(plan)
-    heading = f"{click.style(plan.entry_point.name, fg='green', bold=True)} in {plan.project.directory}"
+    heading = click.style(printable(plan.entry_point.name), fg="green", bold=True)
+    heading += f" in {printable(plan.project.directory)}"
     output.say(heading, sys.stdout)
     if plan.values:
-        rows = [(v.name, v.type, v.origin.value, _shown_value(v)) for v in plan.values]
+        rows = [(printable(v.name), v.type, v.origin.value, printable(_shown_value(v))) for v in plan.values]
         for line in output.table(("PARAMETER", "TYPE", "FROM", "VALUE"), rows, output.terminal_width() - 2):
             output.say(f"  {line}", sys.stdout)
     output.say(click.style("command", bold=True), sys.stdout)
     for line in plan.command.rstrip().split("\n"):
-        output.say(f"  {line}", sys.stdout)
+        output.say(f"  {_printable_line(line)}", sys.stdout)
     output.say(click.style("environment", bold=True), sys.stdout)
     for name, value in added.items():
-        output.say(f"  {name}={shlex.quote(value)}", sys.stdout)
+        output.say(f"  {printable(name)}={printable(shlex.quote(value))}", sys.stdout)
     output.say(f"  and {', '.join(_RUN_VARIABLES)} of the run", sys.stdout)
 
 
 _RUN_VARIABLES = (environment.TRACKING_URI, environment.RUN_ID, environment.EXPERIMENT_ID)
+
+
+def _printable_line(line: str) -> str:
+    """Return a line of a command without what moves the cursor or colours the terminal; tabs stay."""
+    return "\t".join(map(printable, line.split("\t")))
 
 
 def _shown_value(value: Value) -> str:

@@ -20,7 +20,7 @@ from dioptra_cli.tracking.protocol import RecordedRun
 _STATUSES = ("RUNNING", "FINISHED", "FAILED", "KILLED", "SCHEDULED")
 
 
-@click.command(name="runs")
+@click.command(name="runs", short_help="List the newest runs of PROJECT.")
 @project_argument
 @click.option(
     "-n",
@@ -89,7 +89,7 @@ def command(
         empty += f" with the status {status}" if status else ""
         hint = "--tracking-uri names another store" + ("" if of_all else ", and --all shows every project")
         try:
-            tracker = recorded.open_store(tracking_uri, tracking_timeout)
+            tracker = recorded.open_store(tracking_uri, tracking_timeout, reading=True)
         except recorded.NoStoreError as error:
             shown, (problem,) = [], error.problems
             empty, hint = problem.message, problem.hint or hint
@@ -99,14 +99,16 @@ def command(
 
             kept_runs.settle(tracker, quiet=as_json or ids)
             tags = {recorded.ENTRY_POINT: entry_point} if entry_point else {}
-            asked = limit if status is None else max(limit, recorded.RECENT)
+            asked = limit + 1 if status is None else max(limit + 1, recorded.RECENT)
             if names is None:
                 found = tracker.find({**recorded.PROJECT_RUNS, **tags}, limit=asked)
             else:
                 found = recorded.find_project_runs(tracker, names, limit=asked, tags=tags)
-            shown = [s for s in _with_kept(found) if status in (None, s.run.status)][:limit]
+            shown = [s for s in _with_kept(found) if status in (None, s.run.status)]
             empty += f" at {without_credentials(tracker.uri)}"
     now = time.time()
+    is_more = len(shown) > limit
+    shown = shown[:limit]
     if as_json:
         click.echo(json.dumps([_as_json(each, now) for each in shown], indent=2, ensure_ascii=False))
     elif ids:
@@ -115,6 +117,8 @@ def command(
         width = output.terminal_width() if sys.stdout.isatty() else None
         for line in table(shown, width, now=now, with_project=of_all):
             output.say(line, sys.stdout)
+        if is_more and width is not None:
+            output.note(f"the newest {limit}; -n for more")
     if not shown:
         output.problems([Problem("no-runs", empty, level=Level.NOTE, hint=hint)], sys.stderr)
 

@@ -314,11 +314,19 @@ def _git(recorded: Mapping[str, Any], tags: Mapping[str, str], fetch: Fetch) -> 
 def differences(recording: Recording, now: Now) -> list[str]:
     """Return in what the code and the environment differ from the recorded ones, in words; each is one line."""
     return [
+        *_unrecorded(recording),
         *_code(recording, now),
         *_entry_point(recording, now.mlproject),
         *_python(recording, now.installed),
         *_machine(recording, now),
     ]
+
+
+def _unrecorded(recording: Recording) -> Iterator[str]:
+    """Yield what cannot be compared of a run that was asked to record nothing, or that dioptra has not run."""
+    if recording.platform is None and recording.python is None and recording.requirements is None:
+        code = "code, " if recording.git is None and recording.archive is None else ""
+        yield f"nothing was recorded of the {code}packages and system of the run: they are not compared"
 
 
 def _code(recording: Recording, now: Now) -> Iterator[str]:
@@ -331,9 +339,10 @@ def _code(recording: Recording, now: Now) -> Iterator[str]:
         yield f"the project is in no git work tree; the run was at {_commit(then.commit, then.branch)}"
         return
     if source.commit != then.commit:
+        way_back = f"; -v {then.commit[:12]} runs the code of then" if then.commit else ""
         yield (
             f"the code is at {_commit(source.commit, source.branch)}, the run was at "
-            f"{_commit(then.commit, then.branch)}"
+            f"{_commit(then.commit, then.branch)}{way_back}"
         )
     if source.missing:
         yield f"whether there are other local changes is not known: {source.missing[0]}"
@@ -366,6 +375,8 @@ def _local_changes(then: RecordedGit, source: Source) -> Iterator[str]:
         differing["untracked then"] = untracked_then - untracked
     told = [f"{what}: {_listed(sorted(names))}" for what, names in differing.items() if names]
     if told:
+        if differing["changed then"] or differing["changed in other ways"]:
+            told.append("'git apply' of the run's artifact git.diff makes those of then")
         yield "the local changes are not those of the run; " + "; ".join(told)
 
 

@@ -28,14 +28,15 @@ class Origin(str, Enum):
     COMMAND_LINE = "-P"
     FILE = "--params-file"
     DEFAULT = "default"
+    RECORDED = "recorded"
 
 
 class Given(NamedTuple):
-    """A value that the caller gave.
+    """A value that the caller gave, or that a run is repeated with.
 
     Attributes:
         text: Its text.
-        origin: On the command line, or in a file of parameters.
+        origin: On the command line, in a file of parameters, or in the recorded run.
         location: Where it stands, when it came from a file.
     """
 

@@ -8,6 +8,7 @@ import os
 import re
 import select
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -22,6 +23,7 @@ from dioptra_cli.errors import TrackingError
 from dioptra_cli.execution import directories
 from dioptra_cli.execution.spool import Ending, Spool
 from dioptra_cli.tracking.protocol import RunStatus, StartedRun
+from dioptra_cli.tracking.rest import RestTracker
 
 OUT = b"one\n\xff\xfe\x00 \x1b[31mtwo\x1b[0m\r\nthree, torn"
 ERR = b"warning\n"
@@ -76,7 +78,10 @@ def test_the_logs_of_recorded_runs(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{directory}/mlflow.db")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     called = dioptra("logs", "-f", cwd=directory / "project")
-    assert (called.code, os.fsencode(called.out), os.fsencode(called.err)) == (0, OUT, ERR)
+    name = re.search(rf"dioptra: run {whole} \(([\w-]+)\) of main, FINISHED\n", called.err)
+    assert name, called.err
+    assert (called.code, os.fsencode(called.out), os.fsencode(called.err)) == (0, OUT, name[0].encode() + ERR)
+    assert os.fsencode(dioptra("logs", name[1], "--stdout").out) == OUT
     called = dioptra("logs")  # no project here: the newest run of all
     assert f"run {elsewhere} has no" in called.err
     called = dioptra("logs", whole[:9], "--stdout", "--tail", "2")
@@ -98,6 +103,7 @@ class LiveRun:
 
     def __init__(self, number: int, project: Path, name: str, tracking_uri: str, run_id: str | None) -> None:
         self.run_id = run_id or f"{number:04x}" * 8
+        self.started = StartedRun(self.run_id, "0", name, "file:///nowhere")
         self.spool = Spool.create(
             directories.runs(),
             project=str(project),
@@ -106,8 +112,15 @@ class LiveRun:
             parameters={},
             has_secrets=False,
         )
-        self.spool.note(run=StartedRun(self.run_id, "0", name, "file:///nowhere"))
         self.logs = Path(self.spool.entry.artifacts, "logs")
+
+    @property
+    def said(self) -> bytes:
+        """What says that these are its logs, while it runs."""
+        return f"dioptra: run {self.run_id} ({self.started.run_name}) of main, RUNNING\n".encode()
+
+    def begin(self) -> None:
+        self.spool.note(run=self.started)
 
     def write(self, out: bytes, err: bytes = b"") -> None:
         self.logs.mkdir(exist_ok=True)
@@ -131,9 +144,15 @@ def live(tmp_path: Path) -> Live:
     started: list[LiveRun] = []
 
     def begin(
-        name: str = "night", tracking_uri: str = "sqlite:////none/mlflow.db", run_id: str | None = None
+        name: str = "night",
+        tracking_uri: str = "sqlite:////none/mlflow.db",
+        run_id: str | None = None,
+        *,
+        has_begun: bool = True,
     ) -> LiveRun:
         run = LiveRun(0xAB00 + len(started), tmp_path, name, tracking_uri, run_id)
+        if has_begun:
+            run.begin()
         started.append(run)
         return run
 
@@ -215,7 +234,44 @@ def test_following_a_run_to_its_end(live: Live, follow: Any) -> None:
     run.write(b"o\n", b"e2")
     run.end()
     end = f"dioptra: failed with exit code 3 after 1.5 s · run {run.run_id} FAILED\n"
-    assert following.end() == (0, b"o\n", b"e1\ne2" + end.encode())
+    assert following.end() == (0, b"o\n", run.said + b"e1\ne2" + end.encode())
+
+
+def test_a_run_that_is_starting_is_waited_for(live: Live, follow: Any, tmp_path: Path) -> None:
+    run = live(has_begun=False)
+    following = follow()
+    waiting = f"dioptra: waiting for main of {tmp_path}, which is starting\n".encode()
+    assert following.process.stderr.readline() == waiting
+    run.begin()
+    run.write(b"one\n")
+    following.expect(b"one\n")
+    run.end(keep=False)
+    assert following.end()[1] == b""
+
+
+@pytest.mark.parametrize("is_named", [False, True])
+def test_a_run_that_begins_while_the_store_is_opened(
+    is_named: bool, live: Live, capfdbinary: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = live(has_begun=False)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        tracker = RestTracker(f"http://127.0.0.1:{silent.getsockname()[1]}", {}, timeout=1.0)
+
+        def opened(*_: Any) -> RestTracker:
+            run.begin()
+            run.write(OUT, ERR)
+            return tracker  # it answers nothing, and need not be asked
+
+        monkeypatch.setattr(recorded, "open_store", opened)
+        try:
+            code = logs._Logs(["stdout", "stderr"], None, False, None, 1.0).show(
+                "night" if is_named else None
+            )
+        finally:
+            tracker._http.disconnect()
+    assert (code, *capfdbinary.readouterr()) == (0, OUT, (b"" if is_named else run.said) + ERR)
+    run.end(keep=False)
 
 
 def test_following_from_the_last_lines_on(live: Live, follow: Any) -> None:
@@ -272,7 +328,7 @@ def test_ctrl_c_ends_it_quietly(live: Live, follow: Any) -> None:
     following = follow()
     following.expect(b"one\n")
     following.process.send_signal(signal.SIGINT)
-    assert following.end() == (130, b"", b"")
+    assert following.end() == (130, b"", run.said)
     run.end(keep=False)
 
 
@@ -283,7 +339,7 @@ def test_a_reader_that_leaves_ends_it_quietly(live: Live, follow: Any) -> None:
     following.expect(b"one\n")
     following.stdout.close()  # and the run writes no more, so that no write could fail
     assert following.process.wait(timeout=60) == 141
-    assert following.process.stderr.read() == b""
+    assert following.process.stderr.read() == run.said
     run.end(keep=False)
 
 

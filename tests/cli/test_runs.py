@@ -187,8 +187,11 @@ def test_the_runs_of_a_project(
         assert "--all shows every project" in called.err
 
         shown = on_terminal(["runs", directory, "-e", "train"], width=80, cwd=tmp_path)
-        assert max(map(output.width_of, shown)) <= 80
+        assert max(output.width_of(line) for line in shown if not line.startswith("dioptra:")) <= 80
         assert any(line.startswith(f"{failed.run_id[:8]}  FAILED 3 ") for line in shown)
+        assert "the newest" not in "\n".join(shown)
+        shown = on_terminal(["runs", directory, "-e", "train", "-n", "2"], width=80, cwd=tmp_path)
+        assert shown[-1] == "dioptra: the newest 2; -n for more"
 
         asked: list[str] = []
         reader = rest.RestTracker(url, {})
@@ -246,7 +249,7 @@ def on_terminal(arguments: list[str], *, width: int, cwd: Path) -> list[str]:
             cwd=cwd,
             env={**os.environ, "COLUMNS": str(width), "TERM": "xterm-256color"},
             stdout=terminal,
-            stderr=subprocess.DEVNULL,
+            stderr=terminal,
             check=True,
             timeout=60,
         )
@@ -342,6 +345,27 @@ def test_parameters_that_have_no_room_stand_below() -> None:
     assert header.split() == ["ID", "STATUS", "ENTRY", "STARTED", "DURATION"]
     assert first.startswith("00000001")
     assert re.match(r" {10}/data/projects/digits · rate=0\.01 .* · accuracy=1e\+09", below)
+
+
+def of_numbers(parameters: dict[str, str], **metrics: float) -> Shown:
+    return Shown(a_run(1, parameters=parameters, metrics=metrics))
+
+
+@pytest.mark.parametrize("width", range(40, 140))
+def test_numbers_are_whole_or_left_out(width: int) -> None:
+    rate = "0.1234567890123456789012345"
+    shown = [of_numbers({"rate": rate, "text": "words" * 9}, big=370_412_345_678.0, loss=-1.234e-7)]
+    lines = [click.unstyle(line) for line in table(shown, width, now=NOW, with_project=False)]
+    assert max(map(output.width_of, lines[1:])) <= max(width, len(lines[0]))
+    values = re.findall(r"=(\S+)", "\n".join(lines))
+    assert {value for value in values if not value.startswith("w")} <= {rate, "3.704e+11", "-1.234e-07"}
+
+
+def test_what_a_column_leaves_free_is_its_neighbours() -> None:
+    both = [of_numbers({"a": "x" * 20, "b": "y" * 20}, **{"m" * 12: 1.0, "n" * 12: 2.0, "o" * 12: 3.0})]
+    # Of its half, the second metric would need a bit more: what is left is enough for the second parameter.
+    rows = [click.unstyle(table(both, width, now=NOW, with_project=False)[1]) for width in range(80, 160)]
+    assert any(row.endswith(f"a={'x' * 20} b={'y' * 20}  {'m' * 12}=1 +2") for row in rows)
 
 
 def test_a_table_in_a_pipe_is_whole() -> None:

@@ -68,6 +68,41 @@ def test_the_same_again_from_anywhere_with_what_is_new_said(
     options = [json.loads(of.artifact("provenance.json"))["options"] for of in (recorded, run)]
     assert options[0] == options[1]
     assert (options[1]["timeout"], options[1]["log_level"]) == (50, "DEBUG")
+    origins = {of["name"]: of["source"] for of in json.loads(run.artifact("parameters.json"))["parameters"]}
+    assert origins == {"alpha": "recorded", "name": "-P", "data": "default", "mine": "recorded"}
+
+
+def test_a_project_that_is_not_what_it_was(dioptra: Any, project: Any, store: Any, tmp_path: Path) -> None:
+    text = "entry_points: {main: {parameters: {momentum: {default: 1}, colour: string}, command: echo}}"
+    directory = project(text)
+    git(directory, "init", "-q")
+    git(directory, "add", ".")
+    git(directory, "commit", "-q", "-m", "one")
+    commit = git(directory, "rev-parse", "HEAD")[:12]
+    assert dioptra("run", str(directory), "-P", "colour=\x1b[31mred").code == 0
+    rerun = ["rerun", store.only.run_id, "--dry-run"]
+    (directory / "MLproject").write_text("entry_points: {main: {command: echo}}")
+    ((code, said),) = _calls(tmp_path, rerun)
+    assert code == 0, said
+    assert (
+        "'momentum' is left out: it was a default then, '1', and 'main' does not declare it any more" in said
+    )
+    assert "parameter 'colour' is not declared by 'main'" in said
+    assert f"-v {commit} runs the code of then" not in said  # it is at that commit
+    assert "\x1b" not in said
+    assert "colour     string  recorded  \\x1b[31mred" in said
+    assert "echo --colour '\\x1b[31mred'" in said
+    (directory / "MLproject").write_text(text.replace("main", "mane"))
+    ((code, said),) = _calls(tmp_path, rerun)
+    assert code == 2, said
+    assert (
+        f"has no entry point 'main'\n  hint: did you mean 'mane'?; -v {commit} runs the code of then" in said
+    )
+    (directory / "MLproject").unlink()
+    (code, said), (of_then, _) = _calls(tmp_path, rerun, [*rerun, "-v", commit])
+    assert (code, of_then) == (125, 0), said
+    assert f"put it back, or name where the project is now with --project; -v {commit} runs" in said
+    assert " -e" not in said
 
 
 def test_what_was_masked_has_to_be_given_again(dioptra: Any, project: Any, store: Any) -> None:
@@ -251,6 +286,7 @@ def test_runs_that_cannot_be_run_again_and_some_that_just_can(
     for run_id in (of, tags_only, of_mlflow):
         assert results[run_id][0] == 0, results[run_id][1]
         assert command in results[run_id][1]
+        assert "nothing was recorded of the code, packages and system of the run" in results[run_id][1]
     assert "taken for what its script recorded: own" in results[of_mlflow][1]
     assert "'mine' is 'project/mine.csv', and where that was is not recorded" in results[tags_only][1]
     assert len(store.runs) == len(ids)

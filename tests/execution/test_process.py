@@ -706,7 +706,9 @@ def test_a_killed_dioptra_leaves_nothing_of_other_groups(drive: Drive, command: 
 
 @needs_proc
 def test_a_killed_dioptra_leaves_nothing_of_a_stubborn_group(drive: Drive) -> None:
-    driver = drive(f"timeout 300 {PYTHON} child.py", STUBBORN, grace=(300, 0.3), stdout=subprocess.DEVNULL)
+    driver = drive(
+        f"timeout 300 {PYTHON} child.py; true", STUBBORN, grace=(300, 0.3), stdout=subprocess.DEVNULL
+    )
     pid = driver.wait_for_child()
     driver.process.kill()
     wait_until(lambda: not is_alive(pid), "the end of the child")

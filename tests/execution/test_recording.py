@@ -247,7 +247,6 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 
 def test_no_differences() -> None:
     assert differences(THEN, NOW) == []
-    assert differences(Recording("r1", "/p", None, "main", ()), NOW) == []
 
 
 def entry_point(*changes: tuple[str, str]) -> Now:
@@ -263,7 +262,10 @@ DIFFERENT: dict[str, tuple[Recording, Now, str]] = {
         THEN,
         # The same local change on another commit: only the ids of the contents differ.
         replace(NOW, source=replace(SOURCE, commit=OTHER, branch=None, diff=DIFF.replace("1..2", "3..4"))),
-        f"the code is at commit {OTHER[:12]}, the run was at commit {COMMIT[:12]} of main",
+        (
+            f"the code is at commit {OTHER[:12]}, the run was at commit {COMMIT[:12]} of main; "
+            f"-v {COMMIT[:12]} runs the code of then"
+        ),
     ),
     "no git": (
         THEN,
@@ -275,7 +277,8 @@ DIFFERENT: dict[str, tuple[Recording, Now, str]] = {
         replace(NOW, source=replace(SOURCE, diff=of_file("y", "2") + of_file("z", "2"))),
         (
             "the local changes are not those of the run; changed now: z; changed then: lib b/x.py; "
-            "changed in other ways: y; untracked now: new.py; untracked then: was.py"
+            "changed in other ways: y; untracked now: new.py; untracked then: was.py; "
+            "'git apply' of the run's artifact git.diff makes those of then"
         ),
     ),
     "many untracked": (
@@ -331,6 +334,16 @@ DIFFERENT: dict[str, tuple[Recording, Now, str]] = {
             "the packages are others: 2 changed (a 2 -> 1, b file:///x -> file:///b); 1 new (c 1); "
             "7 missing (p0 1, p1 1, p2 1, p3 1, p4 1 and 2 more)"
         ),
+    ),
+    "nothing recorded": (
+        Recording("r1", "/p", None, "main", ()),
+        NOW,
+        "nothing was recorded of the code, packages and system of the run: they are not compared",
+    ),
+    "packages not recorded": (
+        replace(THEN, python=None, platform=None, requirements=None),
+        NOW,
+        "nothing was recorded of the packages and system of the run: they are not compared",
     ),
     "machine": (replace(THEN, host="there"), NOW, "this machine is 'here', the run was on 'there'"),
     "platform": (THEN, replace(NOW, platform="Linux-7"), "the system is Linux-7, and was Linux-6"),
