@@ -103,6 +103,7 @@ class LiveRun:
 
     def __init__(self, number: int, project: Path, name: str, tracking_uri: str, run_id: str | None) -> None:
         self.run_id = run_id or f"{number:04x}" * 8
+        self.number = number
         self.started = StartedRun(self.run_id, "0", name, "file:///nowhere")
         self.spool = Spool.create(
             directories.runs(),
@@ -120,7 +121,8 @@ class LiveRun:
         return f"dioptra: run {self.run_id} ({self.started.run_name}) of main, RUNNING\n".encode()
 
     def begin(self) -> None:
-        self.spool.note(run=self.started)
+        # Two that begin in the same millisecond have no order.
+        self.spool.note(run=self.started, started=self.spool.entry.journal.started + self.number)
 
     def write(self, out: bytes, err: bytes = b"") -> None:
         self.logs.mkdir(exist_ok=True)
