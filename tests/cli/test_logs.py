@@ -122,7 +122,7 @@ class LiveRun:
 
     def begin(self) -> None:
         # Two that begin in the same millisecond have no order.
-        self.spool.note(run=self.started, started=self.spool.entry.journal.started + self.number)
+        self.spool.note(run=self.started, started=self.spool.entry.journal.started + self.number % 256)
 
     def write(self, out: bytes, err: bytes = b"") -> None:
         self.logs.mkdir(exist_ok=True)
@@ -260,7 +260,7 @@ def test_a_run_that_begins_while_the_store_is_opened(
     with socket.create_server(("127.0.0.1", 0)) as silent:
         tracker = RestTracker(f"http://127.0.0.1:{silent.getsockname()[1]}", {}, timeout=1.0)
 
-        def opened(*_: Any) -> RestTracker:
+        def opened(*_: Any, **__: Any) -> RestTracker:
             run.begin()
             run.write(OUT, ERR)
             return tracker  # it answers nothing, and need not be asked
