@@ -18,9 +18,8 @@ def main() -> None:
 
 def _run() -> int:
     _open_standard_streams()
-    gc.set_threshold(
-        100_000
-    )  # importing makes many objects, and no garbage: a tenth of the time of `validate`
+    # Importing makes many objects, and no garbage: a tenth of the time of `validate`.
+    gc.set_threshold(100_000)
     from dioptra_cli.cli.boundary import run_command_line
 
     code = run_command_line()

@@ -146,16 +146,12 @@ def deliver_kept(entry: Entry, tracker: Tracker, patience: float) -> Report:
                 return Report(claimed, Became.FORGOTTEN)
             run = StartedRun(found.run_id, found.experiment_id, found.run_name, found.artifact_uri)
             ended = max(journal.started, found.started or 0)
-            ending, became = (
-                Ending(RunStatus.KILLED, ended, {"dioptra.end": "was never started"}),
-                Became.CLOSED,
-            )
+            ending = Ending(RunStatus.KILLED, ended, {"dioptra.end": "was never started"})
+            became = Became.CLOSED
         elif ending is None:
             ending, became = _ending_of_killed(claimed), Became.CLOSED
         known = changed(claimed, run=run, ending=ending)
-        with contextlib.suppress(
-            OSError
-        ):  # what has been found out now must not change with the next attempt
+        with contextlib.suppress(OSError):  # the next attempt must not find out something else
             write(known)
         failures = tuple(deliver(known, run, ending, tracker, patience))
         if failures:

@@ -191,9 +191,8 @@ class _Execution:
             self._conclude(run, Ending(RunStatus.FAILED, _now(), {"dioptra.end": "could not be started"}))
             raise
         except BaseException as error:
-            self._conclude(
-                run, Ending(RunStatus.FAILED, _now(), {"dioptra.end": f"dioptra failed: {error!r}"})
-            )
+            said = self._job.masker(f"dioptra failed: {error!r}")
+            self._conclude(run, Ending(RunStatus.FAILED, _now(), {"dioptra.end": said}))
             if not isinstance(error, OSError):
                 raise
             raise DioptraError(Problem("run-broke-off", f"the run broke off: {error}")) from error
@@ -226,9 +225,8 @@ class _Execution:
         name = None if request.run_name is None else masker(request.run_name)
         try:
             with _waiting(self._guard, self._reporter):
-                self._guard.lose_patience(
-                    self._guard.unheard
-                )  # nothing has begun that could be left half done
+                # Nothing has begun that could be left half done.
+                self._guard.lose_patience(self._guard.unheard)
                 run = self._tracker.start(replace(request, tags=tags, run_name=name))
         except (Interrupted, TrackingError) as error:
             # It may make the run all the same. Whoever finds the directory then can ask for it.

@@ -81,9 +81,8 @@ class MlflowTracker:
         timeout: float = 10.0,
     ) -> None:
         if uri is not None and uris.is_server(uri):
-            from dioptra_cli.tracking.transport import (
-                require_listener,
-            )  # http.client, which a store does not need
+            # It needs http.client, which a store on this machine does not.
+            from dioptra_cli.tracking.transport import require_listener
 
             require_listener(uri, timeout)
         began = time.monotonic()
@@ -93,9 +92,8 @@ class MlflowTracker:
             self._uri = uris.absolute(uri or mlflow.get_tracking_uri(), directory)
             self._timeout = timeout
             mlflow.set_tracking_uri(self._uri)
-            logging.getLogger("alembic").setLevel(
-                logging.CRITICAL
-            )  # what it has to say, an error says as well
+            # What it has to say, an error says as well.
+            logging.getLogger("alembic").setLevel(logging.CRITICAL)
             file = uris.sqlite_file(self._uri)
             # What is no absolute path is in memory, or a URI of sqlite's own.
             self._database = file if file is not None and os.path.isabs(file) else None
