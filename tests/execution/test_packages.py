@@ -87,7 +87,11 @@ def test_another_python_tells_what_pip_would(tmp_path: Path) -> None:
         assert found == Installed(
             str(venv / "bin" / name), sys.version.split()[0], "cpython", tuple(expected.splitlines())
         )
-        (venv / "bin" / "python").unlink(missing_ok=True)  # now for `python3`
+        # Now for `python3` alone; which of the two names is a link to the other depends on how we were called.
+        base = (venv / "bin" / name).resolve()
+        for each in ("python", "python3"):
+            (venv / "bin" / each).unlink(missing_ok=True)
+        (venv / "bin" / "python3").symlink_to(base)
 
 
 def test_our_own_python_is_not_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
