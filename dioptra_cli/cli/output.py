@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 _masker: Masker | None = None
 
-_SILENCE = 2.0
-"""Seconds that a server may take before the user is told what we wait for."""
 _LONGEST_LINE = 500
 """Characters of a source line that are shown where there is no terminal."""
 
@@ -97,18 +95,12 @@ def waiting_for(uri: str | None, seconds: float, *, quiet: bool = False) -> Iter
     if quiet or uri is None or not is_server(uri):
         yield
         return
-    import threading
-
+    from dioptra_cli.execution.waiting import told_if_slow
     from dioptra_cli.parameters.secrets import without_credentials
 
     said = f"waiting for the tracking server {without_credentials(uri)}, up to {seconds:g} s"
-    timer = threading.Timer(_SILENCE, note, [said])
-    timer.daemon = True
-    timer.start()
-    try:
+    with told_if_slow(lambda: note(said)):
         yield
-    finally:
-        timer.cancel()
 
 
 def problems(found: Iterable[Problem], stream: TextIO) -> None:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from dioptra_cli.cli import output
-from dioptra_cli.errors import DioptraError, Problem, TrackingError, UsageError
+from dioptra_cli.errors import Problem, TrackingError, UsageError
 from dioptra_cli.tracking.protocol import RecordedRun, Tracker
 
 if TYPE_CHECKING:
@@ -288,9 +288,7 @@ def kept_entries() -> list[Entry]:
     """Return the runs that are kept on this machine, the newest first: they run, or a store lacks some of them."""
     from dioptra_cli.execution import directories, spool
 
-    with contextlib.suppress(DioptraError):  # there is no place for them, so there are none
-        return spool.entries(directories.all_runs())
-    return []
+    return spool.entries(directories.all_runs())
 
 
 def as_ended(run: RecordedRun, entry: Entry) -> RecordedRun:

@@ -275,7 +275,9 @@ def _recorded_options(options: Options) -> RecordedOptions:
     return RecordedOptions(
         {name: shown(name, value) for name, value in _given_environment(options).items()},
         tuple(
-            directory if "://" in directory else os.path.abspath(os.path.expanduser(directory))
+            without_credentials(directory)
+            if "://" in directory
+            else os.path.abspath(os.path.expanduser(directory))
             for directory in options.plugin_dirs
         ),
         options.timeout,
@@ -458,7 +460,7 @@ def _report(result: Result, tracking_uri: str, options: Options) -> None:
             "exit_code": result.exit_code,
             "end": result.end,
             "seconds": round(result.seconds, 3),
-            "artifact_uri": result.run.artifact_uri,
+            "artifact_uri": without_credentials(result.run.artifact_uri),
             "tracking_uri": without_credentials(tracking_uri),
             "recorded": not result.failures,
             "flows": [

@@ -55,8 +55,7 @@ def command(
             reports = [_forgotten(entry) for entry in chosen]
             lines = [_removed(report) for report in reports]
         else:
-            given = tracking_uri or base.get(environment.TRACKING_URI)
-            reports = list(_delivered(chosen, given, tracking_timeout, are_named=bool(run_ids)))
+            reports = list(_delivered(chosen, tracking_uri, tracking_timeout, are_named=bool(run_ids)))
             lines = [kept_runs.told(report) for report in reports]
     if as_json:
         click.echo(json.dumps(list(map(_as_json, reports)), indent=2, ensure_ascii=False))
@@ -76,7 +75,7 @@ def _chosen(run_ids: Sequence[str]) -> list[spool.Entry]:
         UsageError: There is nothing kept of a run that is named, or several may be meant.
     """
     spool.tidy(directories.all_runs())
-    kept = list(reversed(spool.entries(directories.all_runs())))
+    kept = list(reversed(recorded.kept_entries()))
     if not run_ids:
         return kept
     chosen, problems = [], []
@@ -101,7 +100,7 @@ def _delivered(
 
     Args:
         chosen: The runs.
-        given: The store for which the user has credentials.
+        given: The store for which the user has credentials; None for that of the environment.
         timeout: Seconds to wait for each store.
         are_named: Whether the user asks for just these, also where they were started on another machine.
     """

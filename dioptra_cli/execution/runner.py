@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -39,14 +38,13 @@ from dioptra_cli.execution.records import (
     write_flows,
 )
 from dioptra_cli.execution.spool import Ending, Spool, unwritable
+from dioptra_cli.execution.waiting import told_if_slow
 from dioptra_cli.parameters.secrets import Masker, without_credentials
 from dioptra_cli.tracking.protocol import RunRequest, RunStatus, StartedRun, Tracker
 
 if TYPE_CHECKING:
     from dioptra_cli.flows.report import FlowReport
 
-_SILENCE = 2.0
-"""Seconds that the store may take before the user is told what we wait for."""
 _STDOUT, _STDERR = 1, 2
 
 
@@ -343,13 +341,10 @@ def _waiting(guard: SignalGuard, reporter: Reporter) -> Iterator[None]:
         reporter.note("waiting for the tracking store; Ctrl-C ends the waiting")
         guard.lose_patience(heard)
 
-    timer = threading.Timer(_SILENCE, say)
-    timer.daemon = True
-    timer.start()
     try:
-        yield
+        with told_if_slow(say):
+            yield
     finally:
-        timer.cancel()
         guard.patience = before
 
 
