@@ -1591,8 +1591,9 @@ def test_capture_gives_no_answer(tmp_path: Path) -> None:
     assert capture(["true"], cwd=str(tmp_path / "gone")) is None
     assert capture(["sleep", "300"], timeout=0.1) is None
     command = f"sleep 300 & echo $! > {tmp_path}/pid; wait"
-    assert capture(["bash", "-c", command], timeout=1) is None
-    assert not is_alive(int((tmp_path / "pid").read_text()))
+    assert capture(["bash", "-c", command], timeout=3) is None
+    pid = int((tmp_path / "pid").read_text())
+    wait_until(lambda: not is_alive(pid), "the end of what the command has started")
 
 
 def run_python(
