@@ -138,7 +138,7 @@ class Entry:
         }
         aside = os.path.join(self._aside, "manifest")
         with open(aside, "w", encoding="utf-8") as file:
-            json.dump(manifest, file)
+            file.write(json.dumps(manifest))  # in one piece, which is several times as fast as `dump`
         seconds, rest = divmod(time.time_ns(), 1_000_000_000)
         stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(seconds))
         copy = os.path.join(self._directory, f"{stamp}.{rest:09d}")

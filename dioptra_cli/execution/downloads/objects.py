@@ -12,10 +12,10 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping
-from contextlib import closing
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping
+from contextlib import aclosing, closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
 import obstore
@@ -31,7 +31,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _CHUNK = 2 * 1024 * 1024
+_CHUNK_OF_MANY = 256 * 1024  # for connections of which there are many at once
 _AT_ONCE = 32
+_ALONE = 0.1  # seconds that an object comes over one connection alone
+_FAST = 200_000_000  # bytes per second of that one, above which others would not help
+_HELPERS = 9  # connections that join in otherwise
+_PART = 4 * 1024 * 1024  # bytes that one of them fetches at a time
 _LONGEST_FAREWELL = 2.0  # seconds; some milliseconds are usual
 _STATUS = re.compile(r"status code: (\d{3}[^:<\n]*)")
 _ERROR_CODE = re.compile(r"<Code>(.*?)</Code>")
@@ -70,6 +75,14 @@ class _Tree:
     def versions(self) -> dict[str, str]:
         """The version of each file."""
         return {name: _version(meta) for name, meta in self.files.items()}
+
+
+@dataclass
+class _Gap:
+    """The bytes of an object that have not come and that only the first connection will bring."""
+
+    start: int
+    end: int
 
 
 def fetch(job: Job) -> Fetched | None:
@@ -137,13 +150,10 @@ class _Download:
     def _cancel(self, task: asyncio.Task[Any]) -> None:
         self._loop.call_soon_threadsafe(task.cancel)
 
-    async def _answer(self, request: Any) -> Any:
-        """Await what obstore was asked for, and remember it until obstore forgets it."""
+    def _asked(self, request: Any) -> Any:
+        """Remember what obstore was asked for until obstore forgets it. Nobody else may keep it."""
         self._unanswered.add(request)
-        try:
-            return await request
-        finally:
-            del request  # else the traceback would keep it
+        return request
 
     async def _look(self) -> GetResult | _Tree | None:
         """Ask for the object, then for the prefix; return None if the cache has it."""
@@ -152,7 +162,7 @@ class _Download:
             known = job.known.version if job.known else None
             condition: Any = {"if_none_match": known} if known and _is_etag(known) else None
             try:
-                result: GetResult = await self._answer(obstore.get_async(store, key, options=condition))
+                result: GetResult = await self._asked(obstore.get_async(store, key, options=condition))
             except NotModifiedError:
                 return None
             except FileNotFoundError:
@@ -160,7 +170,7 @@ class _Download:
             else:
                 return None if job.is_known(_version(result.meta)) else result
         prefix = key.rstrip("/")
-        found = await self._answer(obstore.list(store, prefix or None).collect_async())
+        found = await self._asked(obstore.list(store, prefix or None).collect_async())
         if not found:
             hint = "wildcards are not expanded: name the prefix" if "*" in key else None
             raise Failure("remote-not-found", "there is no object of that name, and nothing below it", hint)
@@ -168,9 +178,13 @@ class _Download:
         return None if job.is_known(_digest(tree.versions)) else tree
 
     async def _copy_object(self, result: GetResult, name: str) -> Fetched:
-        with self._job.transfer(name, result.meta["size"]) as count:
-            await self._save(result, os.path.join(self._job.directory, name), count)
-        return Fetched(name, _version(result.meta))
+        path, meta = os.path.join(self._job.directory, name), result.meta
+        with self._job.transfer(name, meta["size"]) as count:
+            if meta["size"] > 2 * _PART and _identifies(meta["e_tag"]):
+                await self._save_with_help(result, meta, path, count)
+            else:
+                await self._save(result, meta["size"], path, count)
+        return Fetched(name, _version(meta))
 
     async def _copy_tree(self, tree: _Tree, name: str) -> Fetched:
         root = os.path.join(self._job.directory, name)
@@ -187,7 +201,7 @@ class _Download:
             for relative, meta in remaining:
                 path = place(root, relative)
                 try:
-                    result = await self._answer(obstore.get_async(self._opened.store, meta["path"]))
+                    result = await self._asked(obstore.get_async(self._opened.store, meta["path"]))
                 except FileNotFoundError:
                     if meta["size"] > 0:
                         raise Failure(
@@ -195,8 +209,9 @@ class _Download:
                         ) from None
                     os.mkdir(path)  # the empty object `relative/`
                 else:
-                    versions[relative] = _version(result.meta)
-                    await self._save(result, path, count)
+                    now = result.meta  # made anew each time that it is asked for
+                    versions[relative] = _version(now)
+                    await self._save(result, now["size"], path, count)
 
         with self._job.transfer(name, sum(meta["size"] for meta in changed.values())) as count:
             tasks = [asyncio.ensure_future(copy_some(count)) for _ in range(min(_AT_ONCE, len(changed)))]
@@ -219,19 +234,101 @@ class _Download:
             return False
         return True
 
-    async def _save(self, result: GetResult, path: str, count: Callable[[int], None]) -> None:
-        stream, done, size = result.stream(min_chunk_size=_CHUNK), 0, result.meta["size"]
+    async def _save(self, result: GetResult, size: int, path: str, count: Callable[[int], None]) -> None:
+        """Write an object: a small one in one piece, for there may be thousands, a larger one in chunks."""
+        done = 0
         with open(path, "wb") as file:
+            if size <= _CHUNK_OF_MANY:
+                whole = await self._asked(result.bytes_async())
+                file.write(whole)
+                done = len(whole)
+                count(done)
+            else:
+                async with aclosing(self._chunks(result, _CHUNK_OF_MANY)) as chunks:
+                    async for chunk in chunks:
+                        file.write(chunk)
+                        done += len(chunk)
+                        count(len(chunk))
+        if done < size:
+            raise _broken_off(done, size)
+
+    async def _save_with_help(
+        self, result: GetResult, meta: ObjectMeta, path: str, count: Callable[[int], None]
+    ) -> None:
+        """Write a large object, over several connections if it takes its time: stores slow down a single one.
+
+        The first connection goes from the front to the end, the others fetch parts from the end towards it. If
+        anything is wrong with a part, the first goes on alone.
+        """
+        size = meta["size"]
+        gap = _Gap(0, size)
+        with open(path, "wb") as file:
+            helped = asyncio.ensure_future(self._help(meta, gap, file, count))
+            try:
+                async with aclosing(self._chunks(result, _CHUNK)) as chunks:
+                    async for chunk in chunks:
+                        file.seek(gap.start)
+                        file.write(chunk)
+                        count(max(min(len(chunk), gap.end - gap.start), 0))
+                        gap.start += len(chunk)
+                        if gap.end < size and gap.start >= gap.end and await helped:
+                            return
+            finally:
+                helped.cancel()
+                await asyncio.gather(helped, return_exceptions=True)
+        if gap.start < size:
+            raise _broken_off(gap.start, size)
+
+    async def _help(self, meta: ObjectMeta, gap: _Gap, file: IO[bytes], count: Callable[[int], None]) -> bool:
+        """Fetch parts of an object until the gap is closed; return whether all that were begun are there."""
+
+        async def fetch_some() -> None:
+            while gap.end - gap.start > 2 * _PART:
+                gap.end -= _PART
+                start, end = gap.end, gap.end + _PART
+                part = await self._asked(
+                    obstore.get_async(self._opened.store, meta["path"], options={"range": (start, end)})
+                )
+                if part.meta["e_tag"] != meta["e_tag"]:
+                    raise Failure("remote-changed", "it changed meanwhile")
+                async with aclosing(self._chunks(part, _CHUNK_OF_MANY)) as chunks:
+                    async for chunk in chunks:
+                        file.seek(start)
+                        file.write(chunk)
+                        start += len(chunk)
+                        count(len(chunk))
+                if start != end:
+                    raise _broken_off(start, end)
+
+        await asyncio.sleep(_ALONE)
+        if gap.start > _FAST * _ALONE:
+            return False
+        tasks = [asyncio.ensure_future(fetch_some()) for _ in range(_HELPERS)]
+        try:
+            await asyncio.gather(*tasks)
+        except (BaseError, OSError, ValueError, Failure):
+            return False
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return True
+
+    async def _chunks(self, result: GetResult, least: int) -> AsyncGenerator[bytes, None]:
+        """Yield an object in chunks of `least` bytes or more; the next one comes while the caller has one."""
+        stream = result.stream(min_chunk_size=least)
+        coming = self._asked(stream.__anext__())
+        try:
             while True:
                 try:
-                    chunk = await self._answer(stream.__anext__())
+                    chunk = await coming
                 except StopAsyncIteration:
-                    break
-                file.write(chunk)
-                done += len(chunk)
-                count(len(chunk))
-        if done < size:
-            raise Failure("download-broken-off", f"the connection broke off after {done} of {size} bytes")
+                    return
+                coming = self._asked(stream.__anext__())
+                yield chunk
+        finally:
+            coming.cancel()
+            del coming  # else the traceback would keep it
 
 
 def _lay_out(prefix: str, found: Iterable[ObjectMeta]) -> _Tree:
@@ -250,6 +347,15 @@ def _lay_out(prefix: str, found: Iterable[ObjectMeta]) -> _Tree:
                 f"it holds an object '{name}' and others below '{name}/': no file can be both",
             )
     return _Tree(frozenset(directories), files)
+
+
+def _broken_off(done: int, size: int) -> Failure:
+    return Failure("download-broken-off", f"the connection broke off after {done} of {size} bytes")
+
+
+def _identifies(etag: str | None) -> bool:
+    """Return whether bytes under the same ETag are the same."""
+    return bool(etag) and not str(etag).startswith("W/")
 
 
 def _is_etag(version: str) -> bool:

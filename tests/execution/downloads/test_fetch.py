@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 DRIVER = str(Path(__file__).with_name("download_driver.py"))
 BIG = 50_000_000
 NO_LIMIT = 0
+NEW_YEAR = "Wed, 01 Jan 2025 00:00:00 GMT"
 
 
 def data(exchange: Exchange) -> None:
@@ -150,7 +151,7 @@ def test_failure_stops_what_is_being_copied_and_leaves_nothing(
     copying = threading.Event()
 
     def stall(exchange: Exchange) -> None:
-        exchange.head(200, Content_Length="1000", ETag='"1"', Last_Modified="Mon, 06 Jan 2025 00:00:00 GMT")
+        exchange.head(200, Content_Length="1000", ETag='"1"', Last_Modified=NEW_YEAR)
         exchange.body(b"x" * 500)
         copying.set()
         web.released.wait()
@@ -253,7 +254,7 @@ def test_interrupt_ends_at_once_and_leaves_nothing(
     copying = threading.Event()
 
     def stall(exchange: Exchange) -> None:
-        exchange.head(200, Content_Length=str(BIG), ETag='"1"', Last_Modified="Mon, 06 Jan 2025 00:00:00 GMT")
+        exchange.head(200, Content_Length=str(BIG), ETag='"1"', Last_Modified=NEW_YEAR)
         exchange.body(b"x" * (BIG // 2))
         copying.set()
         web.released.wait()
@@ -372,3 +373,61 @@ def test_defect_of_ours_reaches_the_caller(fetch: Fetch) -> None:
     fetch.configure(artifacts=Broken())
     with pytest.raises(ZeroDivisionError):
         fetch("runs:/1/a")
+
+
+PEAK = """
+import re, sys
+from dioptra_cli.execution.downloads import Settings, fetch_all
+from dioptra_cli.execution.environment import snapshot
+
+def peak():
+    with open("/proc/self/status") as status:  # unlike ru_maxrss without what the parent had
+        return int(re.search(r"VmHWM:\\s+(\\d+) kB", status.read())[1]) * 1024
+
+cache, small, large = sys.argv[1:]
+settings = Settings(snapshot())
+fetch_all([small], cache_dir=cache, settings=settings).close()
+before = peak()
+fetch_all([large], cache_dir=cache, settings=settings).close()
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells the peak of one program")
+@pytest.mark.parametrize("source", ["web", "object", "prefix"])
+def test_memory_does_not_grow_with_the_object(web: WebServer, fetch: Fetch, source: str) -> None:
+    """The large one has 16 times the size of the small one, and 5 times what may be added."""
+    size = {"small": 10_000_000, "large": 160_000_000}
+    piece = b"x" * 1_000_000
+
+    def reply(exchange: Exchange) -> None:
+        name = "small" if "small" in exchange.request.path else "large"
+        exchange.head(200, Content_Length=str(size[name]), ETag='"1"', Last_Modified=NEW_YEAR)
+        for _ in range(size[name] // len(piece)):
+            exchange.body(piece)
+
+    def listing(exchange: Exchange) -> None:
+        name = "small" if "small" in exchange.request.path else "large"
+        exchange.whole(
+            f"<ListBucketResult><Name>bucket</Name><IsTruncated>false</IsTruncated><Contents><Key>{name}/a</Key>"
+            f"<Size>{size[name]}</Size><ETag>&quot;1&quot;</ETag><LastModified>2025-01-01T00:00:00.000Z"
+            "</LastModified></Contents></ListBucketResult>".encode()
+        )
+
+    web.replies.update({"/small": reply, "/large": reply, "/bucket": listing})
+    web.replies.update({f"/bucket/{name}": reply for name in ("small", "large", "small/a", "large/a")})
+    start = {"web": f"{web.url}/", "object": "s3://bucket/", "prefix": "s3://bucket/"}[source]
+    end = "/" if source == "prefix" else ""
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK, str(fetch.cache), f"{start}small{end}", f"{start}large{end}"],
+        env={
+            **os.environ,
+            "AWS_ENDPOINT_URL": web.url,
+            "AWS_ACCESS_KEY_ID": "me",
+            "AWS_SECRET_ACCESS_KEY": "me",
+        },
+        stdout=subprocess.PIPE,
+        check=True,
+        timeout=120,
+    )
+    assert int(done.stdout) < 32_000_000

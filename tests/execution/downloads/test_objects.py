@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from dioptra_cli.errors import DownloadError, Problem
+from dioptra_cli.execution.downloads import NoProgress
 
 if TYPE_CHECKING:
     from tests.execution.downloads.conftest import Bucket, Exchange, Fetch, WebServer
@@ -300,16 +303,107 @@ def test_object_without_etag_has_its_time_and_size_for_a_version(fake: WebServer
     assert fetch(uri) != first
 
 
-def test_body_that_breaks_off_leaves_nothing(fake: WebServer, fetch: Fetch) -> None:
+@pytest.mark.parametrize("size", [1000, 3_000_000])
+def test_body_that_breaks_off_leaves_nothing(fake: WebServer, fetch: Fetch, size: int) -> None:
     def reply(exchange: Exchange) -> None:
         if exchange.count == 0:  # what follows asks for the rest, and gets no answer
-            exchange.head(200, Content_Length="1000", ETag='"1"', Last_Modified=NEW_YEAR)
-            exchange.body(b"x" * 500)
+            exchange.head(200, Content_Length=str(size), ETag='"1"', Last_Modified=NEW_YEAR)
+            exchange.body(b"x" * (size // 2))
         exchange.hang_up()
 
     fake.replies["/bucket/train.csv"] = reply
     problem = problem_of(fetch, "s3://bucket/train.csv")
     assert problem.name == "download-broken-off"
+
+
+LARGE = b"".join(number.to_bytes(4, "big") for number in range(6_000_000))
+
+
+def slow_first_connection(exchange: Exchange, goes_on: threading.Event) -> range | None:
+    """Answer who wants all of `LARGE`, with a stop near the start; return the range that another one wants."""
+    wanted = re.fullmatch(r"bytes=(\d+)-(\d+)", exchange.request.headers.get("range", ""))
+    if wanted:
+        return range(int(wanted[1]), int(wanted[2]) + 1)
+    exchange.head(200, Content_Length=str(len(LARGE)), ETag='"1"', Last_Modified=NEW_YEAR)
+    exchange.body(LARGE[:1_000_000])
+    goes_on.wait(20)
+    with suppress(OSError):  # the client has gone: it has all that it needs
+        exchange.body(LARGE[1_000_000:])
+    return None
+
+
+def send_part(exchange: Exchange, part: range, etag: str = '"1"', content: bytes = LARGE) -> None:
+    exchange.whole(
+        content[part.start : part.stop],
+        206,
+        Content_Range=f"bytes {part.start}-{part.stop - 1}/{len(LARGE)}",
+        ETag=etag,
+        Last_Modified=NEW_YEAR,
+    )
+
+
+def test_object_that_takes_long_comes_over_several_connections(fake: WebServer, fetch: Fetch) -> None:
+    parts: list[range] = []
+    enough = threading.Event()
+
+    def reply(exchange: Exchange) -> None:
+        if part := slow_first_connection(exchange, enough):
+            send_part(exchange, part)
+            parts.append(part)
+            if sum(map(len, parts)) > len(LARGE) / 2:
+                enough.set()
+
+    class Counted(NoProgress):
+        size = 0
+
+        def advance(self, task: int, size: int) -> None:
+            del task
+            self.size += size
+
+    fake.replies["/bucket/large"] = reply
+    progress, uri = Counted(), "s3://bucket/large"
+    assert fetch(uri, progress=progress)[uri].read_bytes() == LARGE
+    assert enough.is_set()
+    assert len({part.start for part in parts}) == len(parts) > 2
+    assert progress.size == len(LARGE)
+
+
+@pytest.mark.parametrize("answer", ["changed", "denied", "all of it", "cut off"])
+def test_object_comes_over_one_connection_if_the_others_get_something_else(
+    fake: WebServer, fetch: Fetch, answer: str
+) -> None:
+    asked = threading.Event()
+
+    def reply(exchange: Exchange) -> None:
+        part = slow_first_connection(exchange, asked)
+        if part is None:
+            return
+        asked.set()
+        with suppress(OSError):  # the client reads no further than it has to
+            get_something_else(exchange, part)
+
+    def get_something_else(exchange: Exchange, part: range) -> None:
+        if answer == "changed":
+            send_part(exchange, part, etag='"2"', content=b"x" * len(LARGE))
+        elif answer == "denied":
+            denied(exchange)
+        elif answer == "all of it":
+            exchange.whole(LARGE, ETag='"1"', Last_Modified=NEW_YEAR)
+        else:
+            exchange.head(
+                206,
+                Content_Length=str(len(part)),
+                Content_Range=f"bytes {part.start}-{part.stop - 1}/{len(LARGE)}",
+                ETag='"1"',
+                Last_Modified=NEW_YEAR,
+            )
+            exchange.body(b"x" * 1000)
+            exchange.hang_up()
+
+    fake.replies["/bucket/large"] = reply
+    uri = "s3://bucket/large"
+    assert fetch(uri)[uri].read_bytes() == LARGE
+    assert asked.is_set()
 
 
 def test_bucket_in_another_region_is_found(fake: WebServer, fetch: Fetch) -> None:
