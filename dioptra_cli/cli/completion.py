@@ -1,21 +1,23 @@
 """What shells may complete: projects, entry points, parameters, checks. Silent: a broken project completes nothing.
 
 Each function is click's hook for one option or argument. How a shell asks and is answered is `complete`'s business.
+The commands import this module for its hooks, so what they need is imported when somebody presses Tab.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 import click
-from click.shell_completion import CompletionItem
 
 from dioptra_cli.errors import DioptraError
-from dioptra_cli.mlproject import loader
-from dioptra_cli.mlproject.catalogue import CHECKS, GROUPS
-from dioptra_cli.mlproject.model import EntryPoint, Parameter, Project
-from dioptra_cli.mlproject.selection import DEFAULT_NAME
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from dioptra_cli.mlproject.model import EntryPoint, Parameter, Project
 
 _LARGEST_FILE = 100_000
 """Bytes of an MLproject file that are still read while somebody waits for a key to answer."""
@@ -24,13 +26,17 @@ _LARGEST_FILE = 100_000
 def projects(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete a project: directories, and MLproject files."""
     del ctx, param
-    return paths(incomplete, lambda name: name.lower() == loader.FILE_NAME.lower())
+    from dioptra_cli.mlproject.loader import FILE_NAME
+
+    return paths(incomplete, lambda name: name.lower() == FILE_NAME.lower())
 
 
 def paths(
     incomplete: str, wanted: Callable[[str], bool] | None = None, base: str = "."
 ) -> list[CompletionItem]:
     """Complete a path below `base`: directories, with a `/` behind them, and files, those whose name is `wanted`."""
+    from click.shell_completion import CompletionItem
+
     directory, partial = os.path.split(incomplete)
     try:
         with os.scandir(os.path.join(base, _expanded(directory))) as entries:
@@ -49,6 +55,8 @@ def paths(
 def entry_points(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the name of an entry point of the project; for `run`, else the path of a script in it."""
     del param
+    from click.shell_completion import CompletionItem
+
     project = _project(ctx)
     if project is None:
         return []
@@ -64,6 +72,8 @@ def entry_points(ctx: click.Context, param: click.Parameter, incomplete: str) ->
 
 def parameters(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete `NAME=` for parameters that have no value yet, required ones first, and their values behind it."""
+    from click.shell_completion import CompletionItem
+
     entry_point = _entry_point(ctx)
     if entry_point is None:
         return []
@@ -83,6 +93,10 @@ def parameters(ctx: click.Context, param: click.Parameter, incomplete: str) -> l
 def checks(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the code of a check or of a group, or a check's name; the last one of several behind commas."""
     del ctx
+    from click.shell_completion import CompletionItem
+
+    from dioptra_cli.mlproject.catalogue import CHECKS, GROUPS
+
     before, comma, last = incomplete.rpartition(",")
     known: Iterable[tuple[str, str]]
     if last[:1].islower():
@@ -96,6 +110,8 @@ def checks(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[
 
 
 def _values(parameter: Parameter, incomplete: str) -> list[CompletionItem]:
+    from click.shell_completion import CompletionItem
+
     choices = parameter.choices
     if not choices and parameter.type in ("bool", "boolean"):
         choices = ("true", "false")
@@ -111,6 +127,8 @@ def _about(parameter: Parameter) -> str:
 
 
 def _project(ctx: click.Context) -> Project | None:
+    from dioptra_cli.mlproject import loader
+
     target = _expanded(ctx.params.get("project") or ".")
     try:
         file = os.path.join(target, loader.find_file(target) or "") if os.path.isdir(target) else target
@@ -123,6 +141,8 @@ def _project(ctx: click.Context) -> Project | None:
 
 
 def _entry_point(ctx: click.Context) -> EntryPoint | None:
+    from dioptra_cli.mlproject.selection import DEFAULT_NAME
+
     project = _project(ctx)
     if project is None:
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any
 
@@ -36,9 +35,9 @@ def command(project: str, entry_point: str | None, as_json: bool) -> None:
     found = located(project)
     loaded, problems = loader.require(found.directory)
     if entry_point is not None and not as_json:
+        chosen = require_declared(loaded, entry_point)
         from dioptra_cli.cli import entry_point_help
 
-        chosen = require_declared(loaded, entry_point)
         called = found.name if found.is_fetched else project
         entry_point_help.show(loaded, chosen, problems, entry_point_help.run_call(called, entry_point))
         return
@@ -49,6 +48,8 @@ def command(project: str, entry_point: str | None, as_json: bool) -> None:
     said = (Level.ERROR,) if loaded.entry_points else (Level.ERROR, Level.WARNING)
     output.problems((p for p in problems if p.level in said), sys.stderr)
     if as_json:
+        import json  # a table needs none of it
+
         click.echo(json.dumps(_as_json(loaded, shown), indent=2, ensure_ascii=False))
     else:
         _show(shown)

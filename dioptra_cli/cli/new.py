@@ -156,7 +156,7 @@ def _add(
     path = output_file if output_file not in (None, "-") else None
     path = path or os.path.join(project.directory, "src", f"{names.file_stem(name)}.py")
     new = declare.entry_point(name, _declarations(declarations), _from_project(project, path))
-    wrong = _errors_of(replace(project, entry_points={name: new}), new)
+    wrong = _errors_of(project._replace(entry_points={name: new}), new)
     if wrong:
         raise UsageError(replace(problem, location=None) for problem in wrong)
     text, lines = script.render(new), declare.as_yaml(new)

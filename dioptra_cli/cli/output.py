@@ -6,6 +6,7 @@ Commands return data; this module words it. It does not import rich, which `vali
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,7 +16,6 @@ import click
 
 from dioptra_cli.errors import Level, Location, Problem, printable
 from dioptra_cli.execution import environment
-from dioptra_cli.mlproject import catalogue
 
 if TYPE_CHECKING:
     from dioptra_cli.parameters.secrets import Masker
@@ -120,20 +120,30 @@ def diagnostics(found: Iterable[Problem], text: str, stream: TextIO) -> Iterator
 
     Each is `file:line:column: level code message`, followed by the line of `text` with carets, and the hint.
     """
+    from dioptra_cli.mlproject import catalogue
+
     lines = text.split("\n")
+    styled = click.style if colored(stream) else _unstyled
+    room = max(terminal_width() - 8, _NARROWEST) if stream.isatty() else _LONGEST_LINE
     for problem in found:
-        level = click.style(problem.level.value, fg=LEVEL_COLORS[problem.level], bold=True)
-        place = f"{click.style(printable(str(problem.location)), bold=True)}: " if problem.location else ""
+        location, color = problem.location, LEVEL_COLORS[problem.level]
+        place = f"{styled(printable(str(location)), bold=True)}: " if location else ""
+        level = styled(problem.level.value, fg=color, bold=True)
         yield f"{place}{level} {catalogue.code_of(problem.name)} {problem.message}"
-        location = problem.location
         if location is not None and location.line is not None and location.line <= len(lines):
-            yield from _source_line(lines[location.line - 1], location, problem.level, stream)
+            line, indent, marks = _source_line(lines[location.line - 1], location, room)
+            yield f"{location.line:5} | {line}"
+            yield f"      | {indent}{styled(marks, fg=color, bold=True)}"
         if problem.hint:
             yield f"      = {problem.hint}"
 
 
-def _source_line(line: str, location: Location, level: Level, stream: TextIO) -> Iterator[str]:
-    """Yield a line, cut to the terminal around the place that matters, with carets below."""
+def _unstyled(text: str, **_: object) -> str:
+    return text
+
+
+def _source_line(line: str, location: Location, room: int) -> tuple[str, str, str]:
+    """Return a line, cut to `room` cells around the place that matters, and what stands below: blanks and carets."""
     start = (location.column or 1) - 1
     end = min(max((location.end or 0) - 1, start + 1), max(len(line), start + 1))
     shown = line
@@ -141,7 +151,6 @@ def _source_line(line: str, location: Location, level: Level, stream: TextIO) ->
         shown = "".join(
             char if char.isprintable() or char == "\t" else "\N{REPLACEMENT CHARACTER}" for char in line
         )
-    room = max(terminal_width() - 8, _NARROWEST) if stream.isatty() else _LONGEST_LINE
     if len(shown) > room or width_of(shown) > room:
         first = max(0, min(start - room // 3, len(shown) - room + 1))
         left, shown = first > 0, shown[first : first + room - 2]
@@ -151,15 +160,17 @@ def _source_line(line: str, location: Location, level: Level, stream: TextIO) ->
     if not (shown.isascii() and shown.isprintable()):
         before = "".join("\t" if char == "\t" else " " * width_of(char) for char in shown[:start])
     marks = "^" * max(width_of(shown[start:end]), 1)
-    yield f"{location.line:5} | {shown}"
-    yield f"      | {before}{click.style(marks, fg=LEVEL_COLORS[level], bold=True)}"
+    return shown, before, marks
 
 
 def terminal_width() -> int:
     """Return the width of the terminal in cells; 80 where there is none."""
-    import shutil  # its archive formats cost some milliseconds, and `validate` needs no width
-
-    return shutil.get_terminal_size().columns
+    # As `shutil.get_terminal_size` finds it, whose module takes some milliseconds with its archive formats.
+    columns = environment.columns()
+    if columns is None:
+        with contextlib.suppress(AttributeError, ValueError, OSError):
+            columns = os.get_terminal_size(sys.__stdout__.fileno()).columns  # type: ignore[union-attr]
+    return columns or 80
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[str]], width: int) -> list[str]:
@@ -195,11 +206,14 @@ def _stacked(row: Sequence[str], width: int, is_header: bool) -> list[str]:
 
 def wrapped(text: str, width: int) -> list[str]:
     """Return `text` in lines of at most `width` cells, or of a few where that is less; at least one line."""
+    width = max(width, _NARROWEST)
+    if len(text) <= width and text.isascii() and text.isprintable() and not text.endswith(" "):
+        return [text]
     import textwrap
 
     # It counts characters: a wide one is stretched to as many as it takes cells.
     padded = text if text.isascii() else "".join(char + "\0" * (_cells(char) - 1) for char in text)
-    return [line.replace("\0", "") for line in textwrap.wrap(padded, max(width, _NARROWEST))] or [""]
+    return [line.replace("\0", "") for line in textwrap.wrap(padded, width)] or [""]
 
 
 def width_of(text: str) -> int:

@@ -1,7 +1,7 @@
 """How `validate` prints what it finds: text, JSON, SARIF, or GitHub's workflow commands.
 
-Each form prints a file's problems as soon as they are known and keeps none of them, so that any number of files takes
-no more memory than one.
+Each form prints one file at a time, in whichever process has checked it; `assembled` puts the pieces together as they
+come, so that any number of files takes no more memory than one.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -22,19 +22,49 @@ from dioptra_cli.validation.validate import Checked
 _GITHUB_LEVELS = {Level.ERROR: "error", Level.WARNING: "warning", Level.NOTE: "notice"}
 
 
-def text(files: Iterable[Checked]) -> Iterator[str]:
+class Form(NamedTuple):
+    """A way to print problems.
+
+    Attributes:
+        piece: Prints those of one file; empty where there are none.
+        separator: What stands between two pieces.
+        frame: Returns what stands before and behind all pieces.
+    """
+
+    piece: Callable[[Checked], str]
+    separator: str = ""
+    frame: Callable[[], tuple[str, str]] = lambda: ("", "")
+
+    def assembled(self, pieces: Iterable[str]) -> Iterator[str]:
+        """Yield the whole output, piece by piece."""
+        before, behind = self.frame()
+        yield before
+        separator = ""
+        for piece in pieces:
+            if piece:
+                yield separator + piece
+                separator = self.separator
+        yield f"\n{behind}" if separator else behind
+
+
+def _text(checked: Checked) -> str:
     """`file:line:column: level code message`, with the line of the file and a caret."""
-    for checked in files:
-        yield "".join(f"{line}\n" for line in output.diagnostics(checked.problems, checked.text, sys.stdout))
+    lines = output.diagnostics(checked.problems, checked.text, sys.stdout)
+    return "".join([f"{line}\n" for line in lines])
 
 
-def as_json(files: Iterable[Checked]) -> Iterator[str]:
-    """An array with one object for each problem."""
-    return _array("[", (_json_of(problem) for checked in files for problem in checked.problems), "]")
+def _json(checked: Checked) -> str:
+    """One object for each problem."""
+    return _items(map(_json_of, checked.problems))
 
 
-def sarif(files: Iterable[Checked]) -> Iterator[str]:
-    """SARIF 2.1.0, which code hosts show beside the lines."""
+def _sarif(checked: Checked) -> str:
+    """Results of SARIF 2.1.0, which code hosts show beside the lines."""
+    return _items(map(_sarif_of, checked.problems))
+
+
+def _sarif_frame() -> tuple[str, str]:
+    """Return what stands around the results."""
     import json
 
     rules = [
@@ -53,32 +83,28 @@ def sarif(files: Iterable[Checked]) -> Iterator[str]:
         "runs": [{"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": []}],
     }
     before, _, after = json.dumps(frame).rpartition("[]")
-    results = (_sarif_of(problem) for checked in files for problem in checked.problems)
-    return _array(f"{before}[", results, f"]{after}")
+    return f"{before}[", f"]{after}\n"
 
 
-def github(files: Iterable[Checked]) -> Iterator[str]:
+def _github(checked: Checked) -> str:
     """Workflow commands, which GitHub shows beside the lines."""
-    for checked in files:
-        yield "".join(f"{_github_of(problem)}\n" for problem in checked.problems)
+    return "".join([f"{_github_of(problem)}\n" for problem in checked.problems])
 
 
-Form = Callable[[Iterable[Checked]], Iterator[str]]
+FORMS: Mapping[str, Form] = {
+    "text": Form(_text),
+    "json": Form(_json, ",", lambda: ("[", "]\n")),
+    "sarif": Form(_sarif, ",", _sarif_frame),
+    "github": Form(_github),
+}
+"""The forms by the names that `--format` has for them."""
 
-FORMS: Mapping[str, Form] = {"text": text, "json": as_json, "sarif": sarif, "github": github}
-"""The forms by the names that `--format` has for them. Each yields its output in pieces, as files come in."""
 
-
-def _array(beginning: str, items: Iterable[dict[str, Any]], end: str) -> Iterator[str]:
-    """Yield a JSON array, item by item."""
+def _items(items: Iterable[dict[str, Any]]) -> str:
+    """Return the items of a JSON array, a line for each."""
     import json  # text needs none of it
 
-    separator = ""
-    yield beginning
-    for item in items:
-        yield f"{separator}\n{json.dumps(item, ensure_ascii=False)}"
-        separator = ","
-    yield f"\n{end}\n" if separator else f"{end}\n"
+    return ",".join([f"\n{json.dumps(item, ensure_ascii=False)}" for item in items])
 
 
 def summary(levels: Counter[Level], files: int, fixable: int) -> str:

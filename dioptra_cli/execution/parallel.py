@@ -35,16 +35,16 @@ def ordered_map(function: Callable[[Item], Result], items: Sequence[Item]) -> It
         return
     workers = [_start(function, batches[number::count]) for number in range(count)]
     try:
-        for number, batch in enumerate(batches):
-            _, results = workers[number % count]
-            for _ in batch:
-                try:
-                    result: Result | Exception = pickle.load(results)
-                except EOFError:
-                    raise RuntimeError(f"process {workers[number % count][0]} has died") from None
-                if isinstance(result, Exception):
-                    raise result
-                yield result
+        for number in range(len(batches)):
+            pid, results = workers[number % count]
+            try:
+                outcomes: list[Result | Exception] = pickle.load(results)
+            except (EOFError, pickle.UnpicklingError):
+                raise RuntimeError(f"process {pid} has died") from None
+            for outcome in outcomes:
+                if isinstance(outcome, Exception):
+                    raise outcome
+                yield outcome
     finally:
         for _, results in workers:
             results.close()  # whoever still writes is told so
@@ -71,8 +71,8 @@ def _start(function: Callable[[Item], Result], batches: Sequence[Sequence[Item]]
         os.close(ours)
         with os.fdopen(theirs, "wb") as results:
             for batch in batches:
-                for item in batch:
-                    pickle.dump(_outcome(function, item), results, pickle.HIGHEST_PROTOCOL)
+                outcomes = [_outcome(function, item) for item in batch]
+                pickle.dump(outcomes, results, pickle.HIGHEST_PROTOCOL)
                 results.flush()
     finally:  # nothing of the parent's may happen twice: no messages, no exit handlers
         os._exit(0)

@@ -118,7 +118,7 @@ def make_plan(
 def _masked(value: Value, masker: Masker) -> Value:
     given = shown(value.name, value.given)
     text = given if given == MASK else shown(value.name, value.text)
-    return replace(value, given=masker(given), text=masker(text))
+    return value._replace(given=masker(given), text=masker(text))
 
 
 def _render(

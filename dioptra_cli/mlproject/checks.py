@@ -18,30 +18,31 @@ from dioptra_cli.mlproject.shell import Context, SimpleCommand, Word, read_comma
 from dioptra_cli.mlproject.template import Fault, Unfilled, all_faults, unfilled
 
 _QUOTED = (Context.SINGLE_QUOTED, Context.DOUBLE_QUOTED, Context.ANSI_C_QUOTED)
-_ESCAPED_BLANK = re.compile(r"(?<!\\)\\(?=[ \t]+(\S|\n))")
-_ARGUMENT = re.compile(r"-{1,2}[A-Za-z\0]|[+~@]{0,2}[\w.@/-]+=")
-_SHELL_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\+?=", re.ASCII)
-_ASSIGNMENT_LINE = re.compile(r"\n[ \t]*([A-Za-z_]\w*\+?=[^\s;&|()<>$`\\]*)[ \t]*(?=\n|\Z)", re.ASCII)
-_OPTION = re.compile(r"--?[A-Za-z][\w.-]*")
-_CONTINUED = re.compile(r"(?<!\\)\\\Z")
+# Patterns that few commands need are compiled by their first use: all of them would take a millisecond of each start.
+_ESCAPED_BLANK = r"(?<!\\)\\(?=[ \t]+(\S|\n))"
+_ARGUMENT = r"-{1,2}[A-Za-z\0]|[+~@]{0,2}[\w.@/-]+="
+_SHELL_ASSIGNMENT = r"(?a)[A-Za-z_]\w*\+?="
+_ASSIGNMENT_LINE = r"(?a)\n[ \t]*([A-Za-z_]\w*\+?=[^\s;&|()<>$`\\]*)[ \t]*(?=\n|\Z)"
+_OPTION = r"--?[A-Za-z][\w.-]*"
+_CONTINUED = r"(?<!\\)\\\Z"
 _CODE = re.compile(r"\b(?:ssh|su)\b|\s-(?:[a-zA-Z]*[ceE]|-eval|-command)\b")
-_UNUSABLE_NAME = re.compile(r"[.:\[!{}]")  # in a placeholder
+_UNUSABLE_NAME = r"[.:\[!{}]"  # in a placeholder
 _YAML_WORDS = frozenset(("True", "False", "None"))  # which a name written as `yes` or `null` becomes
-_WRITTEN_NAME = re.compile(r"\s*[\w.-]+")
+_WRITTEN_NAME = r"\s*[\w.-]+"
 _OTHER_JOINERS = ("/", "^")  # what is taken for the backslash at the end of a line
 # In the following, the en and em dash, and the curly quotes: double ones (with the low one), and single ones.
-_TYPOGRAPHIC_DASH = re.compile("(-?[\u2013\u2014]-?|[\u2013\u2014]{2})[A-Za-z]([A-Za-z_-]?)")
+_TYPOGRAPHIC_DASH = "(-?[\u2013\u2014]-?|[\u2013\u2014]{2})[A-Za-z]([A-Za-z_-]?)"
 _DOUBLE_QUOTES = "\u201c\u201d\u201e"
 _SINGLE_QUOTES = "\u2018\u2019"
-_TYPOGRAPHIC_QUOTE = re.compile(rf"(?:[\w.-]+=)?([{_DOUBLE_QUOTES}{_SINGLE_QUOTES}])")
-_TYPOGRAPHIC_QUOTED = re.compile(
+_TYPOGRAPHIC_QUOTE = rf"(?:[\w.-]+=)?([{_DOUBLE_QUOTES}{_SINGLE_QUOTES}])"
+_TYPOGRAPHIC_QUOTED = (
     rf"([{_DOUBLE_QUOTES}])([^{_DOUBLE_QUOTES}\"'`\\$]*)[{_DOUBLE_QUOTES}](?=[\s;&|)]|\Z)"
     rf"|([{_SINGLE_QUOTES}])([^{_SINGLE_QUOTES}'\\]*)[{_SINGLE_QUOTES}](?=[\s;&|)]|\Z)"
 )
-_NEEDS_NO_QUOTES = re.compile(r"[\w{}./:=,+@%-]+")
+_NEEDS_NO_QUOTES = r"[\w{}./:=,+@%-]+"
 _LONGEST_COMMENT = 10_000  # characters; nobody writes a longer one, and finding its lines takes time
-_HIDDEN_BY_COMMENT = re.compile(r"(?<!\S)--?[A-Za-z]|\{\w+\}")
-_BACKSLASH_PATH = re.compile(
+_HIDDEN_BY_COMMENT = r"(?<!\S)--?[A-Za-z]|\{\w+\}"
+_BACKSLASH_PATH = (
     r"(?:--?[\w-]+=)?((?:[A-Za-z]:|\.{1,2}|[\w{}.-]*[\w}])(?:\\[\w{}.-]+)*\\[A-Za-z][\w{}.-]*)\\?"
 )
 # Programs whose arguments hold backslashes that are no path.
@@ -78,7 +79,6 @@ class _Checker:
         template: The command's template.
         reading: How bash reads it.
         comments: As in the reading.
-        fields: The names of the placeholders by offset.
     """
 
     def __init__(self, entry_point: EntryPoint, command: str, source: str) -> None:
@@ -87,20 +87,17 @@ class _Checker:
         self.source = source
         self.template, self.reading = read_command(command)
         self.comments = self.reading.comments
-        self.fields = {placeholder.offset: placeholder.name for placeholder in self.template.placeholders}
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong; each check that takes time first looks whether it can apply at all."""
         command, reading = self.command, self.reading
         faults = all_faults(self.template, self.entry_point.parameters)
-        for fault in faults or reading.faults:  # the shell reads a faulty template wrongly
-            yield Problem(
-                fault.name,
-                fault.message,
-                self.place(fault.offset, self.end_of_field(fault)),
-                level_of(fault.name),
-                fault.hint,
-            )
+        wrong = faults or reading.faults  # the shell reads a faulty template wrongly
+        if wrong:
+            ends = {field.offset: field.offset + len(field.name) + 2 for field in self.template.placeholders}
+            for fault in wrong:
+                place = self.place(fault.offset, ends.get(fault.offset))
+                yield Problem(fault.name, fault.message, place, level_of(fault.name), fault.hint)
         if not command.strip():
             yield self.problem(
                 "empty-command",
@@ -121,8 +118,9 @@ class _Checker:
         if not command.isascii():
             yield from self.typographic_characters()
         if reading.slots and not faults:
-            yield from self.quoted_placeholders()
-            yield from self.placeholders_in_code()
+            code = list(self.code())
+            yield from self.quoted_placeholders(code)
+            yield from self.placeholders_in_code(code)
 
     # Places
 
@@ -166,11 +164,6 @@ class _Checker:
         """Return the lines of the file, the first one empty, so that they count from 1."""
         return ["", *self.source.split("\n")]
 
-    def end_of_field(self, fault: Fault) -> int | None:
-        """Return where the placeholder ends that a fault is about."""
-        name = self.fields.get(fault.offset)
-        return None if name is None else fault.offset + len(name) + 2
-
     # Checks
 
     def unused_parameters(self, faults: Sequence[Fault]) -> Iterator[Problem]:
@@ -185,7 +178,7 @@ class _Checker:
         unused = [
             name
             for name in unused
-            if not _UNUSABLE_NAME.search(name)  # a problem of its own
+            if not re.search(_UNUSABLE_NAME, name)  # a problem of its own
             and not (self.template.faults and f"{{{name}" in self.command)
             and not (written and (name in _YAML_WORDS or did_you_mean(name, written)))
         ]
@@ -229,14 +222,14 @@ class _Checker:
 
     def end_of_content(self, fault: Fault) -> int:
         """Return where the name ends that a faulty field seems to hold."""
-        match = _WRITTEN_NAME.match(self.command, fault.offset + 1)
+        match = re.compile(_WRITTEN_NAME).match(self.command, fault.offset + 1)
         return match.end() if match else fault.offset + 1
 
     def escaped_blanks(self) -> Iterator[Problem]:
         """Report backslashes that were to join lines, but escape a blank: one problem for all of them."""
         starts = {word.start for command in self.reading.commands for word in command.words}
         found, at_line_ends = [], []
-        for match in _ESCAPED_BLANK.finditer(self.command):
+        for match in re.finditer(_ESCAPED_BLANK, self.command):
             offset, following = match.start(), match.start(1)
             if offset not in starts:
                 continue
@@ -308,7 +301,7 @@ class _Checker:
                 continue
             for word in command.words:
                 written = self.command[word.start : word.end]
-                match = _BACKSLASH_PATH.fullmatch(written) if "\\" in written else None
+                match = re.fullmatch(_BACKSLASH_PATH, written) if "\\" in written else None
                 if match and not any(word.start <= offset < word.end for offset in refused):
                     path = match[1]
                     yield self.problem(
@@ -344,7 +337,7 @@ class _Checker:
     def is_stray(self, head: SimpleCommand, command: SimpleCommand, follows_stray: bool) -> bool:
         """Return whether a command at the start of a line is in truth arguments of the one above, `head`."""
         word = command.words[0]
-        if _ARGUMENT.match(word.text) and not _SHELL_ASSIGNMENT.match(word.text):
+        if re.match(_ARGUMENT, word.text) and not re.match(_SHELL_ASSIGNMENT, word.text):
             above = self.before(word.start)[0]
             return not (
                 above[-1:] in (" ", "\t") and above.rstrip(" \t").endswith("\\")
@@ -362,7 +355,7 @@ class _Checker:
 
     def assignments(self, start: int) -> Iterator[_Span]:
         """Yield the last lines of the command if they are assignments, which nothing could use."""
-        lines = list(_ASSIGNMENT_LINE.finditer(self.command, start))
+        lines = list(re.compile(_ASSIGNMENT_LINE).finditer(self.command, start))
         if lines and "".join(line[0] for line in lines) == self.command[start:].rstrip():
             for line in lines:
                 yield _Span(line.start(1), line.end(1))
@@ -395,7 +388,7 @@ class _Checker:
             fix = []  # something ends a command in between
         if self.before(head.words[0].start)[1].strip(" \t"):
             fix = []  # several commands on the line: which of them the arguments belong to is for a person to say
-        option = _OPTION.match(self.command, start)
+        option = re.compile(_OPTION).match(self.command, start)
         end = option.end() if option else strays[0].end
         yield self.problem("option-on-its-own-line", message, start, end, hint=hint, fix=fix)
 
@@ -447,7 +440,7 @@ class _Checker:
     def cuts(self, start: int, end: int) -> bool:
         """Return whether a comment ends a command that was to go on in the lines after it."""
         above, before = self.before(start)
-        if not before.strip(" \t") and _CONTINUED.search(above):
+        if not before.strip(" \t") and re.search(_CONTINUED, above):
             return re.match(r"\n[ \t]*(?:-{1,2}[A-Za-z]|\{\w+\}|\S+=)", self.command[end:]) is not None
         takes_backslash = self.command[start:end].endswith("\\")
         return takes_backslash and re.match(r"\n[ \t]*-{1,2}[A-Za-z]", self.command[end:]) is not None
@@ -458,7 +451,7 @@ class _Checker:
             message = None
             if self.cuts(start, end):
                 message = "this comment ends the command: the lines after it do not belong to it any more"
-            elif any(_HIDDEN_BY_COMMENT.search(line) for line in self.joined_lines(start, end)):
+            elif any(re.search(_HIDDEN_BY_COMMENT, line) for line in self.joined_lines(start, end)):
                 message = "this comment goes on to the end of the joined lines, and takes the options after it along"
             if message:
                 hint = "move it before the command, or delete it"
@@ -476,9 +469,9 @@ class _Checker:
             if self.command[begin] != "#":
                 yield self.command[begin:stop]
 
-    def quoted_placeholders(self) -> Iterator[Problem]:
+    def quoted_placeholders(self, code: Iterable[tuple[str, Word]]) -> Iterator[Problem]:
         quoted = [slot.placeholder for slot in self.reading.slots if slot.context in _QUOTED]
-        in_code = {name for _, word in self.code() for name in word.parameters}
+        in_code = {name for _, word in code for name in word.parameters}
         quoted = [placeholder for placeholder in quoted if placeholder.name not in in_code]
         if quoted:
             names = list(dict.fromkeys(f"{{{placeholder.name}}}" for placeholder in quoted))
@@ -509,8 +502,8 @@ class _Checker:
             if len(command.words) > 1:
                 yield from code_words(command)
 
-    def placeholders_in_code(self) -> Iterator[Problem]:
-        for program, word in self.code():
+    def placeholders_in_code(self, code: Iterable[tuple[str, Word]]) -> Iterator[Problem]:
+        for program, word in code:
             if "\0" not in word.text or word.text == "\0":  # which is code by intention
                 continue
             inside = [p for p in self.template.placeholders if word.start <= p.offset < word.end]
@@ -534,22 +527,22 @@ class _Checker:
                 written = self.command[word.start : word.end]
                 if word.start < quoted or written.isascii():
                     continue
-                dash = _TYPOGRAPHIC_DASH.match(written)
+                dash = re.match(_TYPOGRAPHIC_DASH, written)
                 if dash:
                     meant = "--" if len(dash[1]) > 1 or dash[2] or dash[1] == "\u2014" else "-"
                     found.append((_Span(word.start, word.start + dash.end(1)), meant, meant))
-                quote = _TYPOGRAPHIC_QUOTE.match(written)
+                quote = re.match(_TYPOGRAPHIC_QUOTE, written)
                 if quote is None:
                     continue
                 start = word.start + quote.start(1)
                 meant = '"' if quote[1] in _DOUBLE_QUOTES else "'"
-                pair = _TYPOGRAPHIC_QUOTED.match(self.command, start)
+                pair = re.compile(_TYPOGRAPHIC_QUOTED).match(self.command, start)
                 if pair is None or not start:
                     certain = False
                     found.append((_Span(start, start + 1), meant, meant))
                     continue
                 quoted = pair.end()
-                put = "" if _NEEDS_NO_QUOTES.fullmatch(pair[2] or pair[4]) else self.in_yaml(meant)
+                put = "" if re.fullmatch(_NEEDS_NO_QUOTES, pair[2] or pair[4]) else self.in_yaml(meant)
                 found.append((_Span(start, start + 1), meant, put))
                 found.append((_Span(quoted - 1, quoted), meant, put))
         if not found:

@@ -7,7 +7,7 @@ libyaml where both read alike. It knows nothing of MLproject files.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NoReturn
 
 import yaml
@@ -38,6 +38,9 @@ _LARGEST_VALUE = 10_000
 
 
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Scalar, _Sequence, _Mapping = yaml.ScalarNode, yaml.SequenceNode, yaml.MappingNode
+_RESOLVERS: Mapping[str, list[tuple[str, re.Pattern[str]]]] = _Base.yaml_implicit_resolvers
+_CONSTRUCTORS: Mapping[str, Callable[[Any, Any], Any]] = _Base.yaml_constructors
 
 
 class _FastLoader(_Base):  # type: ignore[misc]  # chosen at run time
@@ -45,14 +48,13 @@ class _FastLoader(_Base):  # type: ignore[misc]  # chosen at run time
 
     def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
         """Return the tag of a node that has none."""
-        if kind is yaml.ScalarNode:
+        if kind is _Scalar:
             if implicit[0]:
-                for tag, pattern in self.yaml_implicit_resolvers.get(value[:1], ()):
+                for tag, pattern in _RESOLVERS.get(value[:1], ()):
                     if pattern.match(value):
-                        found: str = tag
-                        return found
+                        return tag
             return _TEXT
-        return _MAPPING if kind is yaml.MappingNode else _LIST
+        return _MAPPING if kind is _Mapping else _LIST
 
 
 class Rejected(Exception):
@@ -82,6 +84,9 @@ class DocumentReader:
         self.shared: frozenset[int] | set[int] = frozenset()
         self._data = data
         self._constructor: Any = None
+        # What is known of nodes of a document in which each can be read by itself.
+        self._values: dict[Any, Any] = {}
+        self._entries: dict[Any, dict[str, tuple[Any, Any]]] = {}
 
     def root(self) -> Any:
         """Read the file; return the root node, None for an empty document.
@@ -193,6 +198,7 @@ class DocumentReader:
             self.shared = survey.shared
             if survey.plain:
                 self._construct_scalars(survey.scalars)
+                self._entries = survey.entries
             else:
                 self._construct(root)
             for key, first in survey.duplicates:
@@ -214,7 +220,10 @@ class DocumentReader:
         """Construct what is no text, which finds what only the constructor refuses: there is no date 2021-02-30."""
         for node in scalars:
             try:
-                self._constructor.construct_object(node)
+                if node.tag in _SINGLE_VALUES:  # what `construct_object` comes to, in fewer steps
+                    self._values[node] = _CONSTRUCTORS[node.tag](self._constructor, node)
+                else:
+                    self._constructor.construct_object(node)
             except yaml.YAMLError:
                 raise
             except Exception as error:
@@ -259,16 +268,18 @@ class DocumentReader:
 
     def value(self, node: Any) -> Any:
         """Return the Python value of a node."""
-        if node.tag == _TEXT and isinstance(node, yaml.ScalarNode):
+        if node.tag == _TEXT and node.__class__ is _Scalar:
             return node.value
+        if node in self._values:
+            return self._values[node]
         return self._constructor.construct_object(node, deep=True)
 
     def text_of(self, node: Any) -> str | None:
         """Return a node's value as text, None for null; too large a value is noted and becomes an empty text."""
-        if node.tag == _TEXT and isinstance(node, yaml.ScalarNode):
+        if node.tag == _TEXT and node.__class__ is _Scalar:
             text: str = node.value
             return text
-        if _is_huge(node):
+        if node.__class__ is not _Scalar and _is_huge(node):
             self.note(
                 "value-too-large",
                 "this value is too large, or refers to itself",
@@ -287,13 +298,13 @@ class DocumentReader:
 
     def mapping(self, node: Any) -> dict[str, tuple[Any, Any]]:
         """Return `{key: (key node, value node)}`; a later key overrides an earlier one."""
-        return {
+        return self._entries.get(node) or {
             key.value if key.tag == _TEXT else str(self.value(key)): (key, value) for key, value in node.value
         }
 
     def names(self, node: Any) -> dict[str, tuple[Any, Any]]:
         """Return the entries of a mapping whose keys are names that people choose."""
-        for key, _ in node.value:
+        for key, _ in () if node in self._entries else node.value:
             if key.tag != _TEXT:
                 written = self.source.raw(key)
                 self.note(
@@ -314,6 +325,7 @@ class _Survey:
         scalars: The scalars that are no text.
         duplicates: Each key that repeats an earlier one of its mapping, and the earlier one.
         shared: The identities of the mappings and lists that stand in several places.
+        entries: The entries of each mapping whose keys are all texts.
     """
 
     def __init__(self, root: Any) -> None:
@@ -321,17 +333,18 @@ class _Survey:
         self.scalars: list[Any] = []
         self.duplicates: list[tuple[Any, Any]] = []
         self.shared: set[int] = set()
+        self.entries: dict[Any, dict[str, tuple[Any, Any]]] = {}
         stack, visited = [root], set()
         while stack:
             node = stack.pop()
             kind = node.__class__
-            if kind is yaml.ScalarNode:
+            if kind is _Scalar:
                 self._scalar(node)
             elif id(node) in visited:
                 self.shared.add(id(node))
             else:
                 visited.add(id(node))
-                if kind is yaml.SequenceNode:
+                if kind is _Sequence:
                     self.plain = self.plain and node.tag == _LIST
                     stack.extend(node.value)
                 else:
@@ -344,11 +357,26 @@ class _Survey:
             self.plain = self.plain and node.tag in _SINGLE_VALUES
 
     def _mapping(self, node: Any, stack: list[Any]) -> None:
-        keys: dict[Any, Any] = {}
-        for key, value in node.value:
-            if value.__class__ is not yaml.ScalarNode or value.tag != _TEXT:
+        entries: dict[str, tuple[Any, Any]] = {}
+        texts = True
+        for entry in node.value:
+            key, value = entry
+            if value.__class__ is not _Scalar or value.tag != _TEXT:
                 stack.append(value)
-            if key.__class__ is not yaml.ScalarNode:
+            if key.__class__ is _Scalar and key.tag == _TEXT:
+                entries[key.value] = entry
+            else:
+                texts = False
+        if texts:
+            self.entries[node] = entries
+        if not texts or len(entries) < len(node.value):
+            self._keys(node)
+
+    def _keys(self, node: Any) -> None:
+        """Look at the keys of a mapping of which some are no texts, or are repeated."""
+        keys: dict[Any, Any] = {}
+        for key, _ in node.value:
+            if key.__class__ is not _Scalar:
                 self.plain = False
                 continue
             tag = key.tag

@@ -15,8 +15,8 @@ from dioptra_cli.errors import Problem
 from dioptra_cli.mlproject import catalogue
 from dioptra_cli.mlproject.positions import Source
 
-_COMMENT = re.compile(r"(?:^|(?<=[ \t]))#[ \t]*dioptra:[ \t]*(?P<call>.*)", re.MULTILINE | re.IGNORECASE)
-_CALL = re.compile(r"(?P<scope>ignore(?:-file)?)\[(?P<checks>[^\]]*)\]", re.IGNORECASE)
+_COMMENT = r"(?mi)(?:^|(?<=[ \t]))#[ \t]*dioptra:[ \t]*(?P<call>.*)"
+_CALL = r"(?i)(?P<scope>ignore(?:-file)?)\[(?P<checks>[^\]]*)\]"
 
 
 class Ignores(NamedTuple):
@@ -34,6 +34,8 @@ class Ignores(NamedTuple):
 
     def apply(self, problems: Iterable[Problem]) -> Iterator[Problem]:
         """Yield the problems that no comment silences."""
+        if self is NOTHING:
+            return iter(problems)
         return (problem for problem in problems if not self._cover(problem))
 
     def _cover(self, problem: Problem) -> bool:
@@ -55,7 +57,7 @@ def find(source: Source, root: Any) -> Ignores:
     """
     if "dioptra" not in source.text.lower():
         return NOTHING
-    comments = list(_COMMENT.finditer(source.text))
+    comments = list(re.finditer(_COMMENT, source.text))
     if not comments:
         return NOTHING
     spans = list(_scalars(root, source.text))
@@ -93,7 +95,7 @@ def _names(comment: re.Match[str], source: Source) -> tuple[set[str], list[Probl
         location = source.at_index(comment.start("call") + offset)
         return Problem("unknown-check", message, location, catalogue.level_of("unknown-check"), hint)
 
-    call = _CALL.match(comment["call"])
+    call = re.match(_CALL, comment["call"])
     if call is None:
         written = comment["call"].strip()
         return set(), [

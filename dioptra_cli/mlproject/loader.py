@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 from dataclasses import replace
 from typing import Any
 
@@ -69,8 +68,9 @@ def load(target: str, data: bytes | None = None) -> Loaded:
     if data is not None:
         directory, path = os.path.dirname(os.path.abspath(target)), target
         return ProjectReader(path, directory, data).read()
-    directory = project_directory(target)
-    if os.path.isfile(target):
+    is_directory = os.path.isdir(target)
+    directory = os.path.abspath(target) if is_directory else project_directory(target)
+    if not is_directory:
         path = target
     else:
         try:
@@ -137,6 +137,8 @@ def _is_a_script(target: str) -> Problem:
             project = os.path.dirname(project)
         if find_file(project) is None:
             project = directory
+    import shlex  # hardly ever needed
+
     shown = os.path.relpath(project)
     words = [os.path.join(".", shown) if shown.startswith("-") else shown, "-e"]
     words.append(os.path.relpath(os.path.abspath(target), project))

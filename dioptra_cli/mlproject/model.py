@@ -6,7 +6,6 @@ Plain frozen data. It holds what the file says, not what values mean (`dioptra_c
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from dioptra_cli.errors import Location, Problem
@@ -50,8 +49,7 @@ class Parameter(NamedTuple):
         return self.default is None
 
 
-@dataclass(frozen=True)
-class EntryPoint:
+class EntryPoint(NamedTuple):
     """A named command with declared parameters.
 
     Attributes:
@@ -68,13 +66,12 @@ class EntryPoint:
     parameters: Mapping[str, Parameter]
     command: str | None
     location: Location
-    locate: Locate = field(repr=False, compare=False)
+    locate: Locate
     description: str | None = None
-    style: str = field(default="", compare=False)
+    style: str = ""
 
 
-@dataclass(frozen=True)
-class Environment:
+class Environment(NamedTuple):
     """The software environment that a project asks for.
 
     Attributes:
@@ -86,8 +83,7 @@ class Environment:
     reference: str
 
 
-@dataclass(frozen=True)
-class Project:
+class Project(NamedTuple):
     """A directory with an MLproject file.
 
     Attributes:
@@ -105,12 +101,11 @@ class Project:
     name: str
     entry_points: Mapping[str, EntryPoint]
     environment: Environment | None = None
-    source: str = field(default="", repr=False, compare=False)
-    ignores: Ignores = field(default=NOTHING, repr=False, compare=False)
+    source: str = ""
+    ignores: Ignores = NOTHING
 
 
-@dataclass(frozen=True)
-class Loaded:
+class Loaded(NamedTuple):
     """What reading a file gave.
 
     Attributes:
@@ -122,5 +117,5 @@ class Loaded:
 
     project: Project | None
     problems: tuple[Problem, ...]
-    source: str = field(default="", repr=False, compare=False)
+    source: str = ""
     partial: Project | None = None

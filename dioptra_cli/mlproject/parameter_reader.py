@@ -34,6 +34,7 @@ _TYPE_SYNONYMS = {
 }
 
 
+_KEYS = frozenset(PARAMETER_KEYS)
 _KEY = re.compile(rf"({'|'.join(PARAMETER_KEYS)})\b")
 
 
@@ -107,9 +108,10 @@ class ParameterReader:
 
     def _parameter(self, name: str, key: Any, node: Any, *, expected: bool = True) -> Parameter:
         """Return a parameter; one that is not `expected` is no parameter at all, and reported elsewhere."""
-        location = self.reader.source.at(key)
-        if isinstance(node, yaml.ScalarNode) and isinstance(self.reader.value(node), str):
-            brace = re.fullmatch(r"([\w-]+)([ \t]*:?[ \t]*)\{[ \t]*(?:type|default)", name)
+        reader = self.reader
+        location = reader.source.at(key)
+        if isinstance(node, yaml.ScalarNode) and isinstance(reader.value(node), str):
+            brace = "{" in name and re.fullmatch(r"([\w-]+)([ \t]*:?[ \t]*)\{[ \t]*(?:type|default)", name)
             if brace:
                 self.reader.note(
                     "lost-key",
@@ -133,23 +135,25 @@ class ParameterReader:
                 f"'{name}: {{type: float, default: {value}}}'",
             )
             return Parameter(name, "string", None, location)
-        entries = self.reader.mapping(node)
-        self.reader.unknown_keys(
-            entries,
-            PARAMETER_KEYS,
-            f"the parameter '{name}'",
-            lambda unknown, key_node, value: self._is_bare(unknown, key_node, value, entries),
-        )
+        entries = reader.mapping(node)
+        if not entries.keys() <= _KEYS:
+            reader.unknown_keys(
+                entries,
+                PARAMETER_KEYS,
+                f"the parameter '{name}'",
+                lambda unknown, key_node, value: self._is_bare(unknown, key_node, value, entries),
+            )
         declared = "string"
         if "type" in entries:
             type_node = entries["type"][1]
-            declared = self.reader.text_of(type_node) or ""
-            self._check_type(declared, type_node)
+            declared = reader.text_of(type_node) or ""
+            if declared not in STANDARD_TYPES:
+                self._check_type(declared, type_node)
         default, default_location = None, None
         if "default" in entries:
             default_node = entries["default"][1]
-            default = self.reader.text_of(default_node)
-            default_location = self.reader.source.at(default_node)
+            default = reader.text_of(default_node)
+            default_location = reader.source.at(default_node)
             self._check_default(name, declared, default, default_node)
         return Parameter(
             name,
@@ -157,8 +161,8 @@ class ParameterReader:
             default,
             location,
             default_location,
-            self.reader.description(entries),
-            self._choices(name, declared, entries),
+            reader.description(entries) if "description" in entries else None,
+            self._choices(name, declared, entries) if "choices" in entries else (),
         )
 
     def _check_type(self, declared: str, node: Any, *, short: bool = False) -> None:
@@ -296,8 +300,6 @@ class ParameterReader:
         )
 
     def _choices(self, name: str, declared: str, entries: Entries) -> tuple[str, ...]:
-        if "choices" not in entries:
-            return ()
         node = entries["choices"][1]
         if (
             not isinstance(node, yaml.SequenceNode)

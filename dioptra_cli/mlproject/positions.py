@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
-from itertools import accumulate
+from collections.abc import Iterator
 from typing import Any
 
 from dioptra_cli.errors import Location
@@ -19,30 +18,47 @@ _BLANK_ESCAPES = frozenset("tn \tNLPr")
 
 
 class _Runs:
-    """The runs of characters that are not blank in a text.
+    """The runs of characters that are not blank in a text, looked for as far as they are asked for.
 
     Args:
         spans: Where each begins and ends.
     """
 
-    def __init__(self, spans: Iterable[tuple[int, int]]) -> None:
-        listed = list(spans)
-        self.starts = [start for start, _ in listed]
-        self.ends = list(accumulate([end - start for start, end in listed]))  # counted without blanks
+    def __init__(self, spans: Iterator[tuple[int, int]]) -> None:
+        self._spans = spans
+        self._starts: list[int] = []
+        self._ends: list[int] = []  # counted without blanks
+
+    def _find_next(self) -> bool:
+        """Find one more run; return whether there is one."""
+        for start, end in self._spans:
+            self._starts.append(start)
+            self._ends.append((self._ends[-1] if self._ends else 0) + end - start)
+            return True
+        return False
 
     def count_before(self, index: int) -> int:
         """Return how many characters that are not blank stand before `index`."""
-        run = bisect_right(self.starts, index) - 1
+        while not (self._starts and self._starts[-1] > index) and self._find_next():
+            pass
+        run = bisect_right(self._starts, index) - 1
         if run < 0:
             return 0
-        before = self.ends[run - 1] if run else 0
-        return min(before + index - self.starts[run], self.ends[run])
+        before = self._ends[run - 1] if run else 0
+        return min(before + index - self._starts[run], self._ends[run])
 
-    def place_of(self, number: int) -> int:
-        """Return the index of the character that `number` others come before, at most of the last one."""
-        number = min(number, self.ends[-1] - 1)
-        run = bisect_right(self.ends, number)
-        return self.starts[run] + number - (self.ends[run - 1] if run else 0)
+    def place_of(self, number: int) -> int | None:
+        """Return the index of the character that `number` others come before, at most of the last one.
+
+        None where all are blank.
+        """
+        while not (self._ends and self._ends[-1] > number) and self._find_next():
+            pass
+        if not self._ends:
+            return None
+        number = min(number, self._ends[-1] - 1)
+        run = bisect_right(self._ends, number)
+        return self._starts[run] + number - (self._ends[run - 1] if run else 0)
 
 
 class Source:
@@ -66,8 +82,9 @@ class Source:
     def at(self, node: Any) -> Location:
         """Return the place of a node, with its end where it stands on one line."""
         start, end = node.start_mark, node.end_mark
-        same_line = start.line == end.line and start.column < end.column
-        return Location(self.path, start.line + 1, start.column + 1, end.column + 1 if same_line else None)
+        line, column, behind = start.line, start.column, end.column
+        same_line = line == end.line and column < behind
+        return Location(self.path, line + 1, column + 1, behind + 1 if same_line else None)
 
     def at_index(self, index: int) -> Location:
         """Return the place of the character at `index` (from 0)."""
@@ -80,6 +97,16 @@ class Source:
         YAML folds, strips and re-indents, but it keeps every character that is not blank, in order. So the n-th
         such character of the value is the n-th of the source, whatever the style.
         """
+        begin, end, escape = self._content(node)
+        part = node.value[: offset + 1]
+        first = _RUN.search(self.text, begin, end)
+        if (
+            first is not None
+            and self.text.startswith(part, first.start())
+            and not part[-1:].isspace()
+            and not (escape and escape in part)
+        ):
+            return self.at_index(first.start() + len(part) - 1)  # so far it is read as it is written
         known = self._runs.get(id(node))
         if known is None:
             known = self._runs[id(node)] = (
@@ -88,25 +115,29 @@ class Source:
                 _Runs(self._solid_spans(node)),
             )
         _, in_value, in_source = known
-        if not in_source.starts:
-            return self.at_index(node.start_mark.index)
-        return self.at_index(in_source.place_of(in_value.count_before(offset)))
+        place = in_source.place_of(in_value.count_before(offset))
+        return self.at_index(node.start_mark.index if place is None else place)
 
     def raw(self, node: Any) -> str:
         """Return the source text of the scalar `node`, without surrounding blanks."""
         return self.text[node.start_mark.index : node.end_mark.index].strip()
+
+    def _content(self, node: Any) -> tuple[int, int, str | None]:
+        """Return where the text of the scalar `node` begins and ends in the source, and what escapes begin with."""
+        start, end = node.start_mark.index, node.end_mark.index
+        if node.style in ("|", ">"):
+            return self.text.find("\n", start) + 1, end, None  # what precedes it is the block's header
+        if node.style in ("'", '"'):
+            return start + 1, end - 1, "'" if node.style == "'" else "\\"
+        return start, end, None
 
     def _solid_spans(self, node: Any) -> Iterator[tuple[int, int]]:
         """Yield where each run of characters that are not blank begins and ends in the source.
 
         A character that the source escapes counts as one: its span is of length one.
         """
-        start, end, text = node.start_mark.index, node.end_mark.index, self.text
-        if node.style in ("|", ">"):
-            start = text.find("\n", start) + 1  # what precedes it is the block's header
-        elif node.style in ("'", '"'):
-            start, end = start + 1, end - 1
-        escape = {"'": "'", '"': "\\"}.get(node.style)
+        start, end, escape = self._content(node)
+        text = self.text
         if escape is None or text.find(escape, start, end) < 0:
             yield from (match.span() for match in _RUN.finditer(text, start, end))
             return

@@ -33,6 +33,7 @@ from dioptra_cli.mlproject.parameter_reader import ParameterReader
 
 PROJECT_KEYS = ("name", "entry_points", *ENVIRONMENTS, "databricks_spark_job", "description")
 ENTRY_POINT_KEYS = ("parameters", "command", "description")
+_ENTRY_POINT_KEYS = frozenset(ENTRY_POINT_KEYS)
 
 _LARGEST_FILE = 4_000_000
 """Bytes of an MLproject file: real ones have thousands."""
@@ -54,7 +55,7 @@ class ProjectReader(MappingReader):
 
     def content(self) -> bytes:
         """Return the content of the file, which must be a file: reading a pipe or a device may never end."""
-        with open(self.source.path, "rb", opener=_open_at_once) as file:
+        with open(self.source.path, "rb", buffering=0, opener=_open_at_once) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 self.reject("unreadable-file", "it is no regular file", Location(self.source.path))
@@ -259,16 +260,9 @@ class ProjectReader(MappingReader):
             )
             return None
         entries = self.mapping(node)
-        nested = self._nested(name, entries)
-        known = {k: v for k, v in entries.items() if k not in nested}
-        misspelled = _misspelled(known, ENTRY_POINT_KEYS, "command")
-        emptied = "parameters" in entries and not is_mapping(entries["parameters"][1])
-        self.unknown_keys(
-            {k: v for k, v in known.items() if k != misspelled and not (emptied and _is_parameter(v[1]))},
-            ENTRY_POINT_KEYS,
-            f"the entry point '{name}'",
-            _in_entry_point,
-        )
+        misspelled = None
+        if not entries.keys() <= _ENTRY_POINT_KEYS:
+            misspelled = self._unknown_in_entry_point(name, entries)
         parameters: dict[str, Parameter] | None = {}
         if "parameters" in entries:
             parameters = reader.read(name, entries)
@@ -285,6 +279,20 @@ class ProjectReader(MappingReader):
             self.description(entries),
             "" if command_node is None else command_node.style or "",
         )
+
+    def _unknown_in_entry_point(self, name: str, entries: Entries) -> str | None:
+        """Note the keys that do not belong in an entry point; return the one that was to be `command`, if any."""
+        nested = self._nested(name, entries)
+        known = {k: v for k, v in entries.items() if k not in nested}
+        misspelled = _misspelled(known, ENTRY_POINT_KEYS, "command")
+        emptied = "parameters" in entries and not is_mapping(entries["parameters"][1])
+        self.unknown_keys(
+            {k: v for k, v in known.items() if k != misspelled and not (emptied and _is_parameter(v[1]))},
+            ENTRY_POINT_KEYS,
+            f"the entry point '{name}'",
+            _in_entry_point,
+        )
+        return misspelled
 
     def _nested(self, name: str, entries: Entries) -> list[str]:
         """Note what looks like an entry point, but is indented below another one; return the names."""

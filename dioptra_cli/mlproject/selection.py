@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import shlex
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dioptra_cli.errors import Location, Problem, ProjectError, UsageError, did_you_mean
 from dioptra_cli.mlproject.model import EntryPoint, Project
@@ -12,8 +11,7 @@ from dioptra_cli.mlproject.model import EntryPoint, Project
 DEFAULT_NAME = "main"
 
 
-@dataclass(frozen=True)
-class Selected:
+class Selected(NamedTuple):
     """The entry point to run.
 
     Attributes:
@@ -103,6 +101,8 @@ def _script(project: Project, name: str, python: str) -> EntryPoint | None:
     interpreter = interpreters.get(os.path.splitext(name)[1])
     if interpreter is None or not os.path.isfile(os.path.join(project.directory, name)):
         return None
+    import shlex  # a declared entry point needs none of it
+
     # A name that starts with '-' would be an option to the interpreter.
     file = os.path.join(".", name) if name.startswith("-") else name
     location = Location(os.path.join(project.directory, name))

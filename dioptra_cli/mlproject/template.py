@@ -64,16 +64,15 @@ class Unfilled(NamedTuple):
 
 
 class Template(NamedTuple):
-    """A parsed command. A field that is at fault stands among the pieces as the literal text it was written as."""
+    """A parsed command. A field that is at fault stands among the pieces as the literal text it was written as.
+
+    `placeholders` are those among the pieces, in order.
+    """
 
     source: str
     pieces: tuple[Literal | Placeholder, ...]
     faults: tuple[Fault, ...]
-
-    @property
-    def placeholders(self) -> tuple[Placeholder, ...]:
-        """The placeholders, in order."""
-        return tuple(piece for piece in self.pieces if isinstance(piece, Placeholder))
+    placeholders: tuple[Placeholder, ...]
 
     @property
     def text(self) -> str:
@@ -108,6 +107,7 @@ _MOST_LISTED = 5
 def parse_template(text: str) -> Template:
     """Split `text` into literals and placeholders, and report every field that is not a plain `{name}`."""
     pieces: list[Literal | Placeholder] = []
+    placeholders: list[Placeholder] = []
     faults: list[Fault] = []
     start = position = 0
 
@@ -115,12 +115,13 @@ def parse_template(text: str) -> Template:
     if not _BRACE_OR_NUL.search(" ".join(parts[::2])):  # nearly always: nothing but names between braces
         for number, part in enumerate(parts):
             if number % 2:
-                pieces.append(Placeholder(part, start))
+                placeholders.append(Placeholder(part, start))
+                pieces.append(placeholders[-1])
                 start += len(part) + 2
             elif part:
                 pieces.append(Literal(part, start))
                 start += len(part)
-        return Template(text, tuple(pieces), ())
+        return Template(text, tuple(pieces), (), tuple(placeholders))
 
     def close_literal(end: int) -> None:
         if end > start:
@@ -149,10 +150,11 @@ def parse_template(text: str) -> Template:
             position = end
         else:
             close_literal(at)
-            pieces.append(Placeholder(text[at + 1 : end - 1], at))
+            placeholders.append(Placeholder(text[at + 1 : end - 1], at))
+            pieces.append(placeholders[-1])
             start = position = end
     close_literal(len(text))
-    return Template(text, tuple(pieces), tuple(faults))
+    return Template(text, tuple(pieces), tuple(faults), tuple(placeholders))
 
 
 def all_faults(template: Template, declared: Collection[str]) -> list[Fault]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 from typing import NamedTuple
 
@@ -45,8 +45,7 @@ class Given(NamedTuple):
     location: Location | None = None
 
 
-@dataclass(frozen=True)
-class Value:
+class Value(NamedTuple):
     """One parameter of a run.
 
     Attributes:
@@ -71,11 +70,10 @@ class Value:
 
     def downloaded(self, local: str) -> Value:
         """Return the value with its local copy in place of the URI."""
-        return replace(self, text=local, remote=False)
+        return self._replace(text=local, remote=False)
 
 
-@dataclass(frozen=True)
-class Resolution:
+class Resolution(NamedTuple):
     """The values of a run, and what is wrong with them. Usable only if no problem is an error."""
 
     values: tuple[Value, ...]
@@ -159,16 +157,23 @@ def check_declarations(project: Project) -> Iterator[Problem]:
     """
     for entry_point in project.entry_points.values():
         for parameter in entry_point.parameters.values():
-            if not _is_beyond_doubt(parameter):
+            if not _is_beyond_doubt(parameter, project.directory):
                 for problem in _declaration_problems(parameter, project.directory):
                     yield replace(problem, level=level_of(problem.name), entry_point=entry_point.name)
 
 
-def _is_beyond_doubt(parameter: Parameter) -> bool:
-    """Return whether nothing can be wrong with a parameter, as with most of them."""
-    name = parameter.name
-    takes_anything = parameter.default is None or parameter.type in ("string", "path")
-    return takes_anything and not parameter.choices and name.isidentifier() and name.isascii()
+def _is_beyond_doubt(parameter: Parameter, directory: str) -> bool:
+    """Return whether nothing is wrong with a parameter, as with most of them."""
+    name, default = parameter.name, parameter.default
+    if parameter.choices or not (name.isidentifier() and name.isascii()):
+        return False
+    if default is None or parameter.type in ("string", "path"):
+        return True
+    try:
+        coerce(parameter.type, default, directory)
+    except Mismatch:
+        return False
+    return default != _NONE
 
 
 def _declaration_problems(parameter: Parameter, directory: str) -> Iterator[Problem]:

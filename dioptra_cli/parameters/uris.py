@@ -16,12 +16,11 @@ ARTIFACT_SCHEMES = ("runs", "models", "mlflow-artifacts", "dbfs", "viewfs", "r2"
 REMOTE_SCHEMES = (*OBJECT_SCHEMES, *WEB_SCHEMES, *FILESYSTEM_SCHEMES, *ARTIFACT_SCHEMES)
 """The schemes that can be downloaded; what MLflow alone can read is among the artifact schemes."""
 
+# Patterns that few values need are compiled by their first use: all of them would take a millisecond of each start.
 # At least two letters before the colon: `C:\x` is a path on Windows, and `a:b.csv` a file name.
-_SCHEME = re.compile(
-    r"([A-Za-z][A-Za-z0-9+.-]+)://|(runs|models|mlflow-artifacts|dbfs|file):/", re.IGNORECASE
-)
-_FILE = re.compile(r"file:(?://([^/]*))?(/.*)?", re.IGNORECASE | re.DOTALL)
-_ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
+_SCHEME = r"(?i)([A-Za-z][A-Za-z0-9+.-]+)://|(runs|models|mlflow-artifacts|dbfs|file):/"
+_FILE = r"(?is)file:(?://([^/]*))?(/.*)?"
+_ESCAPE = rb"%([0-9A-Fa-f]{2})"
 
 
 class UnreadableUri(ValueError):
@@ -33,7 +32,7 @@ def scheme_of(value: str) -> str | None:
 
     A URI is `scheme://…`, or one of MLflow's short forms such as `runs:/…`, or `file:/…`.
     """
-    match = _SCHEME.match(value)
+    match = re.match(_SCHEME, value) if ":" in value else None
     return (match[1] or match[2]).lower() if match else None
 
 
@@ -47,7 +46,7 @@ def local_path(value: str) -> str:
     """
     if scheme_of(value) != "file":
         return value
-    match = _FILE.fullmatch(value)
+    match = re.fullmatch(_FILE, value)
     host, path = match.groups() if match else (None, None)
     if host and host.lower() != "localhost":
         raise UnreadableUri(
@@ -57,7 +56,7 @@ def local_path(value: str) -> str:
         raise UnreadableUri("has no path")
     if os.path.lexists(path):
         return path
-    decoded = os.fsdecode(_ESCAPE.sub(lambda escape: bytes([int(escape[1], 16)]), os.fsencode(path)))
+    decoded = os.fsdecode(re.sub(_ESCAPE, lambda escape: bytes([int(escape[1], 16)]), os.fsencode(path)))
     if "\0" in decoded:
         raise UnreadableUri("holds %00, which no path can")
     return decoded

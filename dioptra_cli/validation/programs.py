@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
@@ -19,7 +18,7 @@ from dioptra_cli.mlproject.catalogue import level_of
 from dioptra_cli.mlproject.model import EntryPoint, Project
 from dioptra_cli.mlproject.shell import ShellReading, Word, read_command
 from dioptra_cli.mlproject.template import Fault, Template, Unfilled, unfilled
-from dioptra_cli.mlproject.usage import ScriptCall, script_calls
+from dioptra_cli.mlproject.usage import ScriptCall
 
 _MOST_ENTRIES = 2000
 _SKIPPED_DIRECTORIES = frozenset(("__pycache__", "mlruns", "node_modules", "site-packages", "venv", "env"))
@@ -28,19 +27,22 @@ _MAKES_NOTHING = re.compile(
     r":|\.|\[\[?|true|test|echo|printf|export|set|unset|cd|pushd|popd|source|pip3?|conda|mkdir|ls|pwd|date|sleep"
     r"|ulimit|which|type|nvidia-smi|hostname|whoami"
 )
-_WRITES = re.compile(r"(?<![0-9&])>[>|]?[ \t]*[^\s>&(]")
-_ALTERNATIVE = re.compile(r"[^;\n]*\|\|")
-_COMPLAINT = re.compile(r"^bash: (?:-c: )?line (\d+): (.*)$", re.MULTILINE)
-_UNEXPECTED = re.compile(r"syntax error near unexpected token [`'](.*)'")
-_UNCLOSED = re.compile(r"unexpected EOF while looking for matching [`'](.*)'")
-_OPEN_END = re.compile(r"(&&|\|\|?)\s*\Z")
+# Patterns that few commands need are compiled by their first use.
+_WRITES = r"(?<![0-9&])>[>|]?[ \t]*[^\s>&(]"
+_ALTERNATIVE = r"[^;\n]*\|\|"
+_COMPLAINT = r"(?m)^bash: (?:-c: )?line (\d+): (.*)$"
+_UNEXPECTED = r"syntax error near unexpected token [`'](.*)'"
+_UNCLOSED = r"unexpected EOF while looking for matching [`'](.*)'"
+_OPEN_END = r"(&&|\|\|?)\s*\Z"
 _CLOSING = {"if": "fi", "case": "esac", "do": "done", "{": "}"}
-_KEYWORD = re.compile(r"(?:^|(?<=[\s;(&|]))(if|case|do|fi|esac|done|[{}])(?=[\s;)&|]|$)", re.MULTILINE)
+_KEYWORD = r"(?m)(?:^|(?<=[\s;(&|]))(if|case|do|fi|esac|done|[{}])(?=[\s;)&|]|$)"
 _ANY_MACHINE = "a path below the project's directory would do on any machine"
 _UNCLEAR = "the shell's syntax cannot be followed here: "
 
 
-def check_programs(project: Project, entry_point: EntryPoint, reading: ShellReading) -> Iterator[Problem]:
+def check_programs(
+    project: Project, entry_point: EntryPoint, reading: ShellReading, calls: tuple[ScriptCall, ...]
+) -> Iterator[Problem]:
     """Yield what is wrong with the programs that an entry point's command calls.
 
     Where it yields `shell-syntax`, the problem `unclear-shell-syntax` of the same command says nothing more.
@@ -49,16 +51,14 @@ def check_programs(project: Project, entry_point: EntryPoint, reading: ShellRead
         project: The project.
         entry_point: The entry point.
         reading: How bash reads its command.
+        calls: The scripts that it calls.
     """
     if entry_point.command is None:
         return
-    found: list[Problem] = []
     if reading.unclear or reading.doubtful:
-        found.extend(_syntax(entry_point, entry_point.command, reading))
+        yield from _syntax(entry_point, entry_point.command, reading)
     if reading.commands:
-        found.extend(_missing_scripts(project, entry_point, entry_point.command, reading))
-    for problem in found:
-        yield replace(problem, entry_point=entry_point.name)
+        yield from _missing_scripts(project, entry_point, entry_point.command, reading, calls)
 
 
 # Scripts
@@ -72,10 +72,13 @@ class _Finding(NamedTuple):
 
 
 def _missing_scripts(
-    project: Project, entry_point: EntryPoint, command: str, reading: ShellReading
+    project: Project,
+    entry_point: EntryPoint,
+    command: str,
+    reading: ShellReading,
+    calls: tuple[ScriptCall, ...],
 ) -> Iterator[Problem]:
     """Yield what cannot be run since it is not there, or not as the command says."""
-    calls = script_calls(reading)
     absent = _absent_directory(project, command, reading, calls) if "cd " in command else None
     end = absent.start if absent else len(command)  # behind which nothing is certain
     seen: set[tuple[str | None, str]] = set()
@@ -106,7 +109,14 @@ def _at(entry_point: EntryPoint, word: Word, finding: _Finding) -> Problem:
         last = entry_point.locate(word.end - 1)
         if last.column is not None and last.line == location.line:
             location = location._replace(end=max(last.column, column) + 1)
-    return Problem("missing-script", finding.message, location, level_of("missing-script"), finding.hint)
+    return Problem(
+        "missing-script",
+        finding.message,
+        location,
+        level_of("missing-script"),
+        finding.hint,
+        entry_point.name,
+    )
 
 
 def _absent_directory(
@@ -118,7 +128,7 @@ def _absent_directory(
         if words[0].text == "cd" and directory is not None and following.directory is not None:
             path = os.path.join(project.directory, directory, words[1].text)
             if not os.path.exists(path):
-                if _ALTERNATIVE.match(source, words[1].end):
+                if re.compile(_ALTERNATIVE).match(source, words[1].end):
                     return None  # which is there for this case
                 return None if os.path.isabs(words[1].text) and _in_image(project) else words[1]
         script = any(words[0].start <= call.script.start < words[-1].end for call in calls)
@@ -222,11 +232,10 @@ def _may_have_been_made(
     command: str, reading: ShellReading, call: ScriptCall, calls: tuple[ScriptCall, ...]
 ) -> bool:
     """Return whether something that runs before a call may have made its script; other scripts rarely do."""
-    start = call.script.start
-    path = rf"(?<![\w./-]){re.escape(call.script.text)}(?![\w./-])"
-    if re.search(path, command[:start]):  # looked for, as by `test -f`, or named for another program to write
-        return True
-    if ">" in command and _WRITES.search(command, 0, start):
+    start, path = call.script.start, call.script.text
+    if path in command[:start] and re.search(rf"(?<![\w./-]){re.escape(path)}(?![\w./-])", command[:start]):
+        return True  # looked for, as by `test -f`, or named for another program to write
+    if ">" in command and re.compile(_WRITES).search(command, 0, start):
         return True
     scripts = [other.script.start for other in calls if not other.module or other.script.text == "pip"]
     for other in reading.commands:
@@ -331,23 +340,30 @@ def _syntax(entry_point: EntryPoint, command: str, reading: ShellReading) -> Ite
     if held is not None:
         offset, hint = held.start, f"write {{{held.name}}}"
         message = f"the command holds '{held.text}', not the placeholder '{{{held.name}}}'"
-    elif match := _UNEXPECTED.fullmatch(said):
+    elif match := re.fullmatch(_UNEXPECTED, said):
         offset = _token_offset(template, text, line, match[1])
         token = "the end of the line" if match[1] == "newline" else f"'{match[1]}'"
         message = f"the shell did not expect {token} here"
     elif reading.unclear is not None and reading.unclear.message.startswith(_UNCLEAR):
         offset, hint = reading.unclear.offset, reading.unclear.hint
         message = f"the shell cannot read this: {reading.unclear.message.removeprefix(_UNCLEAR)}"
-    elif match := _UNCLOSED.fullmatch(said):
+    elif match := re.fullmatch(_UNCLOSED, said):
         message = f"the command ends before its '{match[1]}'"
-    elif match := _OPEN_END.search(text):
+    elif match := re.search(_OPEN_END, text):
         offset, message = template.offset(match.start(1)), f"nothing follows '{match[1]}'"
     elif "unexpected end of file" in said and (opening := _opening(text)):
         offset = template.offset(opening.start(1))
         message = f"this '{opening[1]}' lacks its '{_CLOSING[opening[1]]}'"
     else:
         message = f"the shell cannot read this: {said.removeprefix('syntax error: ')}"
-    yield Problem("shell-syntax", message, entry_point.locate(offset), level_of("shell-syntax"), hint)
+    yield Problem(
+        "shell-syntax",
+        message,
+        entry_point.locate(offset),
+        level_of("shell-syntax"),
+        hint,
+        entry_point.name,
+    )
 
 
 def _held(entry_point: EntryPoint, template: Template, unclear: Fault) -> Unfilled | None:
@@ -368,7 +384,7 @@ def _ask_bash(text: str) -> tuple[int, str] | None:
         return None
     if captured.returncode < 0:  # it ran out of memory for its own calls
         return 1, "it is nested too deeply"
-    match = _COMPLAINT.search(captured.stderr.decode(errors="replace"))
+    match = re.search(_COMPLAINT, captured.stderr.decode(errors="replace"))
     return (int(match[1]), match[2]) if match else None
 
 
@@ -397,7 +413,7 @@ def _token_offset(template: Template, text: str, line: int, token: str) -> int:
 def _opening(text: str) -> re.Match[str] | None:
     """Return the last word that opens what is not closed, as far as words tell."""
     opened: list[re.Match[str]] = []
-    for match in _KEYWORD.finditer(text):
+    for match in re.finditer(_KEYWORD, text):
         if match[1] in _CLOSING:
             opened.append(match)
         elif opened:

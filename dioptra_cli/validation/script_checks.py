@@ -29,10 +29,8 @@ _MAX_SIZE = 1_000_000
 _PLACEHOLDER = "\0"
 _SHOWN_OPTIONS = 8
 _NUMBER = re.compile(r"-\.?\d")
-_OPTIONS_NAME = re.compile(
-    r"(?i)(?:.*[_-])?(?:args?|arguments?|extras?|flags?|kwargs|options?|opts?|param(?:eter)?s)"
-)
-_INTERPRETER = re.compile(r"(?:.*/)?(?:python[\d.]*|bash|sh|Rscript)")
+_OPTIONS_NAME = r"(?i)(?:.*[_-])?(?:args?|arguments?|extras?|flags?|kwargs|options?|opts?|param(?:eter)?s)"
+_INTERPRETER = r"(?:.*/)?(?:python[\d.]*|bash|sh|Rscript)"
 _SCRIPTS = (".py", ".sh", ".R")
 _FALSE = frozenset(("false", "0", "no", "off", "f", "n", "none"))
 _NUMBERS = ("float", "double", "number")
@@ -247,7 +245,9 @@ class _Reading:
             return True
         texts = parameter.choices or (() if parameter.default is None else (parameter.default,))
         # An empty text, like such a name, stands for options that are left out.
-        if any(not text or text.startswith("-") for text in texts) or _OPTIONS_NAME.fullmatch(parameter.name):
+        if any(not text or text.startswith("-") for text in texts) or re.fullmatch(
+            _OPTIONS_NAME, parameter.name
+        ):
             return False
         # A placeholder that stands alone is one word, whatever its value. That word could be an option only if
         # somebody gave an option for the value of a parameter.
@@ -447,7 +447,7 @@ class _Comparison:
         for at, word in enumerate(words[:-1]):
             following = words[at + 1].text
             is_script = following.endswith(_SCRIPTS)
-            if not _INTERPRETER.fullmatch(word.text) or not (is_script or following == "-m"):
+            if not re.fullmatch(_INTERPRETER, word.text) or not (is_script or following == "-m"):
                 continue
             reading = _Reading(interface, words[: at + 1], self.entry_point)
             arguments = interface.arguments

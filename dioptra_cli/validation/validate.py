@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from dioptra_cli.errors import Level, Problem, UsageError, in_file_order, printable
 from dioptra_cli.mlproject import catalogue, checks, loader
@@ -20,8 +21,7 @@ from dioptra_cli.validation import programs, script_checks
 STANDARD_INPUT = "-"
 
 
-@dataclass(frozen=True)
-class Selection:
+class Selection(NamedTuple):
     """Which checks count.
 
     Attributes:
@@ -65,8 +65,7 @@ def choose(select: Iterable[str], ignore: Iterable[str]) -> Selection:
     return Selection((selected or EVERY_CHECK.names) - ignored)
 
 
-@dataclass(frozen=True)
-class Checked:
+class Checked(NamedTuple):
     """What was found in one file.
 
     Attributes:
@@ -78,12 +77,11 @@ class Checked:
 
     path: str
     problems: tuple[Problem, ...]
-    text: str = field(default="", repr=False)
+    text: str = ""
     readable: bool = False
 
 
-@dataclass(frozen=True)
-class Checker:
+class Checker(NamedTuple):
     """Checks files, one after the other.
 
     Attributes:
@@ -137,9 +135,10 @@ def check_calls(
     """
     if entry_point.command is not None:
         _, reading = read_command(entry_point.command)
-        yield from programs.check_programs(project, entry_point, reading)
+        calls = script_calls(reading)
+        yield from programs.check_programs(project, entry_point, reading, calls)
         cache = {} if cache is None else cache
-        for call in script_calls(reading):
+        for call in calls:
             yield from script_checks.check_script(project, entry_point, call, cache)
 
 

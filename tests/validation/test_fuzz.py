@@ -223,7 +223,7 @@ def test_every_content_is_checked_and_every_problem_stands_in_it(data: bytes) ->
 def test_every_form_can_print_it(datas: list[bytes]) -> None:
     files = [check(data) for data in datas]
     count = sum(len(checked.problems) for checked in files)
-    printed = {name: "".join(form(files)) for name, form in reports.FORMS.items()}
+    printed = {name: "".join(form.assembled(map(form.piece, files))) for name, form in reports.FORMS.items()}
     for text in printed.values():
         text.encode()
     assert len(json.loads(printed["json"])) == count
@@ -299,7 +299,7 @@ from dioptra_cli.cli import reports
 from dioptra_cli.validation.validate import Checker
 checked = Checker().check("MLproject", sys.stdin.buffer.read())
 for form in reports.FORMS.values():
-    "".join(form([checked]))
+    "".join(form.assembled([form.piece(checked)]))
 print(*{problem.name for problem in checked.problems})
 """
 """A child with a gigabyte and 20 seconds of processor time: ten times enough, unless something has no bound."""

@@ -9,6 +9,7 @@ import pytest
 from dioptra_cli.errors import Problem
 from dioptra_cli.mlproject import loader
 from dioptra_cli.mlproject.shell import read_command
+from dioptra_cli.mlproject.usage import script_calls
 from dioptra_cli.validation.programs import check_programs
 
 
@@ -23,7 +24,8 @@ def check(directory: Path, command: str, environment: str = "") -> list[Problem]
     assert project is not None
     entry_point = project.entry_points["main"]
     assert entry_point.command is not None
-    return list(check_programs(project, entry_point, read_command(entry_point.command)[1]))
+    _, reading = read_command(entry_point.command)
+    return list(check_programs(project, entry_point, reading, script_calls(reading)))
 
 
 def place(problem: Problem) -> tuple[int | None, int | None]:
