@@ -48,6 +48,8 @@ _QUIET_MLFLOW = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "GIT_PYTHON_REFRESH": "quiet",
 }
+_added: dict[str, str] = {}
+"""What `prepare_this_process` has set, which is no word of the user's."""
 _SHARE_OF_ONE_REQUEST = 0.8
 """Of the time that a server has until a run is started; importing MLflow and the connection take their part."""
 
@@ -74,8 +76,8 @@ class JobSettings:
 
 
 def snapshot() -> dict[str, str]:
-    """Return a copy of the environment of this process."""
-    return dict(os.environ)
+    """Return a copy of the environment of this process, as its caller made it."""
+    return {name: value for name, value in os.environ.items() if _added.get(name) != value}
 
 
 def colors_wanted() -> bool | None:
@@ -83,6 +85,12 @@ def colors_wanted() -> bool | None:
     if os.environ.get(NO_COLOR) or os.environ.get("TERM") == "dumb":
         return False
     return True if os.environ.get("FORCE_COLOR") else None
+
+
+def columns() -> int | None:
+    """Return how many columns a terminal is said to have; None where nothing is said."""
+    said = os.environ.get("COLUMNS", "")
+    return int(said) or None if said.isdecimal() else None
 
 
 def asks_click_to_complete() -> bool:
@@ -102,7 +110,8 @@ def prepare_this_process(tracking_timeout: float = 10.0) -> None:
         "MLFLOW_HTTP_REQUEST_TIMEOUT": str(max(1, int(tracking_timeout * _SHARE_OF_ONE_REQUEST))),
     }
     for name, value in {**_QUIET_MLFLOW, **patience}.items():
-        os.environ.setdefault(name, value)
+        if name not in os.environ:
+            os.environ[name] = _added[name] = value
 
 
 def split_directories(value: str | None) -> list[str]:

@@ -89,7 +89,7 @@ class MlflowTracker:
         with _without_collector():
             import mlflow
 
-            self._uri = uris.absolute(uri or mlflow.get_tracking_uri(), directory)
+            self._uri = uris.resolved(uri, directory)
             self._timeout = timeout
             mlflow.set_tracking_uri(self._uri)
             # What it has to say, an error says as well.
@@ -315,13 +315,6 @@ class MlflowTracker:
                 ),
                 retryable=_may_pass(error),
             ) from error
-
-
-def default_uri(directory: str) -> str:
-    """Return the tracking URI that MLflow takes when nothing names one, made absolute."""
-    with _without_collector():
-        import mlflow
-    return uris.absolute(mlflow.get_tracking_uri(), directory)
 
 
 @contextlib.contextmanager

@@ -6,17 +6,15 @@ left to MLflow's own.
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import glob
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
+from dioptra_cli.tracking import access
 from dioptra_cli.tracking.protocol import (
     LONGEST_PARAMETER,
     LONGEST_TAG,
@@ -34,6 +32,7 @@ from dioptra_cli.tracking.reading import (
     NEWEST_FIRST,
     PAGE,
     arriving,
+    copy_local,
     fetch_local,
     file_error,
     inside,
@@ -42,7 +41,7 @@ from dioptra_cli.tracking.reading import (
     paged,
     tag_filter,
 )
-from dioptra_cli.tracking.transport import Refused, Transport
+from dioptra_cli.tracking.transport import Refused, Transport, uses_proxy
 from dioptra_cli.tracking.uris import is_server
 
 if TYPE_CHECKING:
@@ -54,34 +53,37 @@ _DEFAULT_EXPERIMENT = "0"
 _TOKEN_TAG = "dioptra.token"
 """The tag whose value no other run has."""
 _MISSING, _EXISTS = "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS"
+_NOT_THERE = (_MISSING, "INVALID_PARAMETER_VALUE", "INVALID_STATE")
+"""How stores refuse a run in an experiment that is missing or deleted."""
 _UNDERSTOOD = (
     "MLFLOW_TRACKING_URI",
-    "MLFLOW_TRACKING_USERNAME",
-    "MLFLOW_TRACKING_PASSWORD",
-    "MLFLOW_TRACKING_TOKEN",
+    access.USERNAME,
+    access.PASSWORD,
+    access.TOKEN,
+    access.INSECURE_TLS,
+    access.SERVER_CERT_PATH,
+    access.CLIENT_CERT_PATH,
 )
-_CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-_HEADER_PLUGINS = "mlflow.request_header_provider"
+_SIGNED = "MLFLOW_TRACKING_AWS_SIGV4"
+_HEADER_PLUGINS = b"mlflow.request_header_provider"
 
 
 def speaks(uri: str, environ: Mapping[str, str]) -> bool:
     """Return whether this client can talk to the server at `uri` as MLflow's own would.
 
-    Not with certificates, request signing, workspaces or other settings of `MLFLOW_TRACKING_*`, a file of
-    credentials, a proxy, or plugins that add headers.
+    Not with request signing, other ways to log in, workspaces or other settings of `MLFLOW_TRACKING_*`, a proxy, or
+    plugins that add headers.
     """
     if not is_server(uri):
         return False
     if environ.get("MLFLOW_WORKSPACE"):
         return False
-    if uri.startswith("https://") and any(environ.get(name) for name in _CERTIFICATES):
+    if environ.get(_SIGNED, "").lower() not in ("", "0", "false"):
         return False
-    if any(n.startswith("MLFLOW_TRACKING_") and n not in _UNDERSTOOD and environ[n] for n in environ):
+    known = (*_UNDERSTOOD, _SIGNED)
+    if any(n.startswith("MLFLOW_TRACKING_") and n not in known and environ[n] for n in environ):
         return False
-    if os.path.exists(os.path.expanduser("~/.mlflow/credentials")):
-        return False
-    parts = urlsplit(uri)
-    if getproxies().get(parts.scheme) and not proxy_bypass(parts.hostname or ""):
+    if _may_use_proxy(environ) and uses_proxy(uri):
         return False
     return not _has_header_plugins()
 
@@ -91,19 +93,20 @@ class RestTracker:
 
     Args:
         uri: The http(s) URI of the server.
-        environ: Where credentials are read from.
-        timeout: Seconds until the server has to be connected and a run started; then, for each answer.
+        environ: Where credentials and certificates are named, and how often a request is repeated at most:
+            `access.read`.
+        timeout: Seconds until the server has to be connected and a run started; then, for each answer with all
+            its repetitions.
 
     Raises:
-        TrackingError: Nothing listened there, so long.
+        TrackingError: Nothing listened there, so long, or it is not the server it should be.
     """
 
     def __init__(self, uri: str, environ: Mapping[str, str], timeout: float = 10.0) -> None:
         began = time.monotonic()
         self._uri = uri
         self._timeout = timeout
-        parts = urlsplit(uri)
-        self._http = Transport(uri, _authorization(parts.username, parts.password, environ), timeout)
+        self._http = Transport(uri, access.read(uri, environ), timeout)
         self._http.connect()
         self._left = timeout - (time.monotonic() - began)
         self._artifact_uris: dict[str, str] = {}
@@ -157,13 +160,17 @@ class RestTracker:
             self._post("runs/log-batch", {"run_id": run_id, "tags": batch})
 
     def log_artifacts(self, run_id: str, directory: str) -> None:
-        """Copy files into the run: through the server where it proxies artifacts, else with MLflow.
+        """Copy files into the run: through the server where it proxies artifacts, or on this machine.
 
-        See `Tracker.log_artifacts`.
+        See `Tracker.log_artifacts`. What lies elsewhere is MLflow's.
         """
-        place = self._proxied(self._artifact_uri(run_id))
+        artifact_uri = self._artifact_uri(run_id)
+        place = self._proxied(artifact_uri)
         if place is None:
-            self._careful().log_artifacts(run_id, directory)
+            if is_on_this_machine(artifact_uri):
+                copy_local(directory, artifact_uri)
+            else:
+                self._careful().log_artifacts(run_id, directory)
             return
         for folder, _, names in os.walk(directory):
             for name in sorted(names):
@@ -241,33 +248,39 @@ class RestTracker:
                 return {"run": self._existing(found.run_id)}
             return None
 
-        return self._post("runs/create", body, was_done=was_done)["run"]["info"]
+        try:
+            return self._post("runs/create", body, was_done=was_done)["run"]["info"]
+        except Refused as error:
+            if error.code in _NOT_THERE:
+                self._require_experiment(experiment)  # says what is wrong with it, if something is
+            raise
 
     def _experiment(self, request: RunRequest) -> str:
+        """Return the id of the experiment; whether one that is asked for by its id is there, the store says."""
         name = request.experiment_name
         if name is None:
-            wanted = request.experiment_id or _DEFAULT_EXPERIMENT
-            try:
-                found = self._get("experiments/get", {"experiment_id": wanted})
-            except Refused as error:
-                if error.code != _MISSING:
-                    raise
-                raise not_found("experiment", wanted, self._uri) from None
-        else:
-            try:
-                found = self._experiment_of_name(name)
-                if found is None:
-                    return str(self._post("experiments/create", {"name": name})["experiment_id"])
-            except Refused as error:
-                if error.code != _EXISTS:
-                    raise
-                found = self._experiment_of_name(name)  # another process was faster
-                if found is None:
-                    raise
-        experiment = found["experiment"]
-        if experiment.get("lifecycle_stage", "active") != "active":
-            raise deleted_experiment(experiment["name"], experiment["experiment_id"])
-        return str(experiment["experiment_id"])
+            return request.experiment_id or _DEFAULT_EXPERIMENT
+        try:
+            found = self._experiment_of_name(name)
+            if found is None:
+                return str(self._post("experiments/create", {"name": name})["experiment_id"])
+        except Refused as error:
+            if error.code != _EXISTS:
+                raise
+            found = self._experiment_of_name(name)  # another process was faster
+            if found is None:
+                raise
+        _require_active(found["experiment"])
+        return str(found["experiment"]["experiment_id"])
+
+    def _require_experiment(self, identity: str) -> None:
+        try:
+            found = self._get("experiments/get", {"experiment_id": identity})
+        except Refused as error:
+            if error.code != _MISSING:
+                raise
+            raise not_found("experiment", identity, self._uri) from None
+        _require_active(found["experiment"])
 
     def _experiment_of_name(self, name: str) -> Any:
         try:
@@ -332,6 +345,11 @@ def _page(body: Mapping[str, Any], token: str | None) -> Mapping[str, Any]:
     return body if token is None else {**body, "page_token": token}
 
 
+def _require_active(experiment: Mapping[str, Any]) -> None:
+    if experiment.get("lifecycle_stage", "active") != "active":
+        raise deleted_experiment(experiment["name"], experiment["experiment_id"])
+
+
 def _recorded(run: Mapping[str, Any]) -> RecordedRun:
     """Return a run as the API writes it, where what is empty or zero may be left out."""
     info, data = run["info"], run.get("data", {})
@@ -354,14 +372,11 @@ def _recorded(run: Mapping[str, Any]) -> RecordedRun:
     )
 
 
-def _authorization(user: str | None, password: str | None, environ: Mapping[str, str]) -> str | None:
-    """Return the header for the credentials, those of the URI first, as MLflow chooses them."""
-    user = user or environ.get("MLFLOW_TRACKING_USERNAME")
-    password = password or environ.get("MLFLOW_TRACKING_PASSWORD")
-    token = environ.get("MLFLOW_TRACKING_TOKEN")
-    if user and password:
-        return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
-    return f"Bearer {token}" if token else None
+def _may_use_proxy(environ: Mapping[str, str]) -> bool:
+    """Return whether a proxy may be set: elsewhere than on Linux and its like, the system has settings of its own."""
+    if sys.platform in ("darwin", "win32"):
+        return True
+    return any(environ[name] for name in environ if name.lower().endswith("_proxy"))
 
 
 def _has_header_plugins() -> bool:
@@ -369,11 +384,17 @@ def _has_header_plugins() -> bool:
 
     Reads the files that declare plugins; `importlib.metadata` would cost more than all requests of a run.
     """
-    return any(_HEADER_PLUGINS in text for text in _entry_points())
-
-
-def _entry_points() -> Iterator[str]:
     for directory in sys.path:
-        for path in glob.iglob(os.path.join(glob.escape(directory), "*-info", "entry_points.txt")):
-            with contextlib.suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
-                yield file.read()
+        with contextlib.suppress(OSError):
+            for name in os.listdir(directory or os.curdir):
+                if name.endswith("-info") and _HEADER_PLUGINS in _content(
+                    f"{directory or os.curdir}/{name}/entry_points.txt"
+                ):
+                    return True
+    return False
+
+
+def _content(path: str) -> bytes:
+    with contextlib.suppress(OSError), open(path, "rb", buffering=0) as file:
+        return file.read()
+    return b""

@@ -7,22 +7,19 @@ time is over; one that says no is not.
 from __future__ import annotations
 
 import contextlib
-import http.client
-import io
 import json
 import re
 import socket
 import threading
 import time
-import weakref
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, BinaryIO, NamedTuple, cast
-from urllib.parse import SplitResult, urlsplit
-from urllib.request import getproxies, proxy_bypass
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO, NamedTuple
+from urllib.parse import SplitResult, quote, urlsplit
 
 from dioptra_cli.errors import Problem, TrackingError, printable
 from dioptra_cli.parameters.secrets import without_credentials
+from dioptra_cli.tracking.access import Access
+from dioptra_cli.tracking.connection import ClosedError, Connection, LocalFailure, NotHttpError
 from dioptra_cli.tracking.reading import CREDENTIALS_HINT
 
 _FIRST_DELAY, _LONGEST_DELAY = 0.2, 2.0
@@ -31,17 +28,14 @@ _LAST_ATTEMPT = 0.2
 """Seconds before the end at which there is a last one."""
 _STORED_PER_SECOND = 1_000_000
 """Bytes of an upload that a server passes on to its store in a second at least, before it answers."""
-_BLOCK = 1 << 16
 _LONGEST_REASON = 300
 _TITLE = re.compile(r"<title>(.*?)</title>", re.IGNORECASE | re.DOTALL)
-_ALREADY_LOST = (BrokenPipeError, ConnectionResetError, http.client.RemoteDisconnected)
+_ALREADY_LOST = (BrokenPipeError, ConnectionResetError, ClosedError)
 
 AWAY_HINT = (
     "start it, or name another with --tracking-uri or MLFLOW_TRACKING_URI;"
     " --tracking-timeout sets how long to wait for it"
 )
-
-
 WRONG_HINT = "the URI is the one under which a browser shows MLflow"
 
 
@@ -66,7 +60,6 @@ class _Answer(NamedTuple):
     location: str | None = None
 
 
-@dataclass(eq=False)
 class _Failed(Exception):
     """One attempt came to nothing.
 
@@ -75,12 +68,19 @@ class _Failed(Exception):
         passing: Whether another attempt may succeed.
         sent: Whether the server may have done what it was asked to.
         delay: Seconds to wait before the next one; None for what is usual.
+        counts: Whether it is one of the attempts of which there may be only so many.
     """
 
-    error: TrackingError
-    passing: bool
-    sent: bool
-    delay: float | None = None
+    def __init__(
+        self,
+        error: TrackingError,
+        *,
+        passing: bool,
+        sent: bool,
+        delay: float | None = None,
+        counts: bool = True,
+    ) -> None:
+        self.error, self.passing, self.sent, self.delay, self.counts = error, passing, sent, delay, counts
 
 
 class Transport:
@@ -88,19 +88,24 @@ class Transport:
 
     Args:
         uri: The http(s) URI of the server; a path in it comes before every path.
-        authorization: The header of that name.
+        access: What opens the server, and how often it may be asked again.
         timeout: Seconds that a request may take with all its repetitions, apart from the bytes of a file.
     """
 
-    def __init__(self, uri: str, authorization: str | None, timeout: float) -> None:
+    def __init__(self, uri: str, access: Access, timeout: float) -> None:
         self._uri = uri
         self._parts = urlsplit(uri)
+        self._base = quote(self._parts.path.rstrip("/"), safe="/%:@!$&'()*+,;=~")
         self._secure = self._parts.scheme == "https"
-        self._authorization = authorization
+        self._access = access
+        self._context: Any = None
         self._timeout = timeout
         self._deadline: float | None = None
-        self._connection: http.client.HTTPConnection | None = None
-        self._socket: _TimedSocket
+        self._connection: Connection | None = None
+        lines = {"Host": _host(self._parts), "Accept-Encoding": "identity", "User-Agent": "dioptra"}
+        if access.authorization is not None:
+            lines["Authorization"] = access.authorization
+        self._headers = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
 
     @contextlib.contextmanager
     def within(self, seconds: float) -> Iterator[None]:
@@ -135,11 +140,8 @@ class Transport:
             Refused: The server says no.
             TrackingError: It did not answer in time, or not with JSON.
         """
-        headers = {"Accept": "application/json"}
-        data = None if body is None else json.dumps(body).encode()
-        if data is not None:
-            headers["Content-Type"] = "application/json"
-        answer = self._repeated(lambda deadline: self._ask(method, path, data, headers, deadline), was_done)
+        data = b"" if body is None else json.dumps(body).encode()
+        answer = self._repeated(lambda deadline: self._ask(method, path, data, deadline), was_done)
         if not isinstance(answer, _Answer):
             return answer
         try:
@@ -152,11 +154,10 @@ class Transport:
 
     def upload(self, path: str, file: BinaryIO, size: int) -> None:
         """Put a file of `size` bytes there, however long it takes while the server goes on taking it."""
-        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
 
         def attempt(deadline: float) -> _Answer:
             file.seek(0)
-            return self._ask("PUT", path, _Upload(file, size), headers, deadline, size=size)
+            return self._ask("PUT", path, file, deadline, size=size)
 
         self._repeated(attempt)
 
@@ -166,7 +167,7 @@ class Transport:
         def attempt(deadline: float) -> _Answer:
             file.seek(0)
             file.truncate()
-            return self._ask("GET", path, None, {}, deadline, into=file)
+            return self._ask("GET", path, b"", deadline, into=file)
 
         self._repeated(attempt)
 
@@ -177,7 +178,8 @@ class Transport:
 
     def _repeated(self, attempt: Callable[[float], Any], was_done: Callable[[], Any] | None = None) -> Any:
         deadline = self._deadline or time.monotonic() + self._timeout
-        usual, in_doubt = _FIRST_DELAY, False
+        usual, in_doubt, repeated = _FIRST_DELAY, False, 0
+        most = self._access.retries
         said: TrackingError | None = None  # the last that the server itself has said
         while True:
             if in_doubt and was_done is not None and (answer := was_done()) is not None:
@@ -190,37 +192,54 @@ class Transport:
                 delay = min(usual, left - _LAST_ATTEMPT) if failed.delay is None else failed.delay
                 if not isinstance(failed.__cause__, TimeoutError):
                     said = failed.error
-                if not failed.passing or not 0 <= delay < left:
+                is_last = failed.counts and most is not None and repeated >= most
+                if not failed.passing or is_last or not 0 <= delay < left:
                     raise said or failed.error from failed.__cause__
+                repeated += failed.counts
                 if failed.delay is None:
                     usual = min(2 * usual, _LONGEST_DELAY)
                 time.sleep(delay)
 
     def _connect(self, deadline: float, *, secure: bool) -> None:
         self.disconnect()
+        if secure and self._context is None:
+            self._context = self._access.context()
         try:
             raw = _connected(self._parts, deadline)
-            if secure:
-                import ssl  # costs more than a request
-
-                context = ssl.create_default_context()
-                raw.settimeout(max(deadline - time.monotonic(), 0.001))
-                raw = context.wrap_socket(raw, server_hostname=self._parts.hostname)
         except (OSError, ValueError) as error:
-            passing, away = _may_pass(error), _unreachable(self._uri, error)
+            passing, away = (
+                _may_pass(error),
+                _unreachable(self._uri, _reason(error), passing=_may_come(error)),
+            )
             raise _Failed(away, passing=passing, sent=False) from error
-        # The class decides no more than the port that the `Host` header leaves out.
-        kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
-        self._connection = kind(self._parts.hostname or "", self._parts.port)
-        self._socket = _TimedSocket(raw)
-        self._connection.sock = cast(Any, self._socket)
+        if secure:
+            try:
+                raw.settimeout(max(deadline - time.monotonic(), 0.001))
+                raw = self._context.wrap_socket(raw, server_hostname=self._parts.hostname)
+            except (OSError, ValueError) as error:
+                raw.close()
+                raise self._insecure(error, sent=False) from error
+        self._connection = Connection(raw)
+
+    def _insecure(self, error: Exception, *, sent: bool) -> _Failed:
+        """Return the failure of a connection that could not be made secure, or that was lost over it."""
+        if not _is_of_tls(error):
+            passing = _may_pass(error)
+            return _Failed(
+                _unreachable(self._uri, _reason(error), passing=passing), passing=passing, sent=sent
+            )
+        reason = getattr(error, "verify_message", None)
+        code = str(getattr(error, "reason", None) or error)
+        words = code.replace("_", " ").lower()
+        reason = f"{words}: {reason}" if reason else words
+        told = _unreachable(self._uri, reason, passing=False, hint=self._access.hint(reason))
+        return _Failed(told, passing=False, sent=sent)
 
     def _ask(
         self,
         method: str,
         path: str,
-        body: bytes | _Upload | None,
-        headers: Mapping[str, str],
+        body: bytes | BinaryIO,
         deadline: float,
         *,
         size: int = 0,
@@ -228,52 +247,76 @@ class Transport:
     ) -> _Answer:
         """Make one attempt at a request.
 
+        Args:
+            method: The HTTP method.
+            path: What comes after the URI of the server.
+            body: JSON, or a file.
+            deadline: Until when, but for the bytes of a file.
+            size: Bytes of the file.
+            into: A file for the body of a good answer.
+
         Raises:
             _Failed: There is no good answer.
             OSError: The file could not be read or written.
         """
+        if self._connection is not None and self._connection.is_lost():
+            self.disconnect()
         reused = self._connection is not None
         if self._connection is None:
             self._connect(deadline, secure=self._secure)
         connection = self._connection
         assert connection is not None
-        extra = {} if self._authorization is None else {"Authorization": self._authorization}
-        url = f"{self._parts.path.rstrip('/')}/{path}"
+        content = "Accept: */*\r\n"
+        if isinstance(body, bytes):
+            content = "Accept: application/json\r\n" if into is None else content
+            if method == "POST":
+                content += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        else:
+            content += f"Content-Type: application/octet-stream\r\nContent-Length: {size}\r\n"
+        head = f"{method} {self._base}/{path} HTTP/1.1\r\n{self._headers}{content}\r\n".encode("latin-1")
         try:
-            self._socket.allow(deadline, each=self._timeout if size else None)
+            connection.allow(deadline, each=self._timeout if size else None)
             # A server that says no to a large body may do so, and hang up, before it has read it.
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                connection.request(method, url, cast(Any, body), {**headers, **extra})
+                if isinstance(body, bytes):
+                    connection.send(head, body)
+                else:
+                    connection.send_file(head, body, size)
             if size:
                 deadline = time.monotonic() + self._timeout + size / _STORED_PER_SECOND
-            self._socket.allow(deadline)
-            response = connection.getresponse()
-            if into is not None and response.status == 200:
-                self._socket.allow(deadline, each=self._timeout)
-                _copy(response, into)
-                return _Answer(200, b"")
+            connection.allow(deadline)
+            said = connection.receive()
+            if into is not None and said.status == 200:
+                connection.allow(deadline, each=self._timeout)
+                for block in connection.body(said):
+                    _write(block, into)
+                content_read = b""
+            else:
+                content_read = b"".join(connection.body(said))
             answer = _Answer(
-                response.status,
-                response.read(),
-                response.getheader("Retry-After"),
-                response.getheader("Location"),
+                said.status, content_read, said.headers.get("retry-after"), said.headers.get("location")
             )
-        except _LocalFailure as failure:
+        except LocalFailure as failure:
             self.disconnect()
             raise failure.error from None
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, NotHttpError) as error:
             self.disconnect()
-            if isinstance(error, TimeoutError):
-                reason = f"it did not answer within {self._timeout:g} s"
-            else:
-                reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            if _is_of_tls(error):
+                raise self._insecure(error, sent=True) from error
+            reason = f"it did not answer within {self._timeout:g} s"
+            if not isinstance(error, TimeoutError):
+                reason = _reason(error)
             told = self.failed(reason, AWAY_HINT, retryable=True)
             # A server closes a connection that has been idle: that says nothing about the next one.
             idle = reused and isinstance(error, _ALREADY_LOST)
-            raise _Failed(told, passing=True, sent=True, delay=0.0 if idle else None) from error
+            raise _Failed(
+                told, passing=True, sent=True, delay=0.0 if idle else None, counts=not idle
+            ) from error
         except BaseException:
             self.disconnect()
             raise
+        if not connection.is_reusable:
+            self.disconnect()
         if answer.status != 200:
             raise self._refusal(answer)
         return answer
@@ -296,7 +339,8 @@ class Transport:
         if delay is not None:
             reason += f"; it asks to be left alone for {delay:.0f} s"
         if passing:
-            return _Failed(self.failed(reason, retryable=True), True, sent=status != 429, delay=delay)
+            error = self.failed(reason, retryable=True)
+            return _Failed(error, passing=True, sent=status != 429, delay=delay)
         hint = None
         if status in (401, 403):
             hint = CREDENTIALS_HINT
@@ -320,10 +364,9 @@ def require_listener(uri: str, timeout: float) -> None:
     Raises:
         TrackingError: Nothing did, `timeout` seconds long.
     """
-    parts = urlsplit(uri)
-    if getproxies().get(parts.scheme) and not proxy_bypass(parts.hostname or ""):
+    if uses_proxy(uri):
         return
-    transport = Transport(uri, None, timeout)
+    transport = Transport(uri, Access(), timeout)
     transport.connect(plain=True)
     transport.disconnect()
 
@@ -336,7 +379,7 @@ def require_address(uri: str) -> None:
     """
     try:
         parts = urlsplit(uri)
-        reason = "" if parts.hostname and parts.port != 0 else "it names no host"
+        reason = "" if parts.hostname and parts.port != 0 and _host(parts) else "it names no host"
     except ValueError as error:
         reason = str(error)
     if reason:
@@ -354,85 +397,29 @@ class _Object(dict[str, Any]):
         raise TrackingError(problem)
 
 
-class _LocalFailure(Exception):
-    """A file of this machine failed in the middle of a request."""
+def uses_proxy(uri: str) -> bool:
+    """Return whether a proxy stands between this machine and a server, by the environment or by the system."""
+    from urllib.request import getproxies, proxy_bypass  # costs as much as a request
 
-    def __init__(self, error: OSError) -> None:
-        self.error = error
-
-
-class _Upload:
-    """The part of a file that an HTTP connection uses: so many bytes, also where the file grows meanwhile."""
-
-    def __init__(self, file: BinaryIO, size: int) -> None:
-        self._file, self._left = file, size
-
-    def read(self, size: int) -> bytes:
-        try:
-            block = self._file.read(min(size, self._left))
-        except OSError as error:
-            raise _LocalFailure(error) from error
-        self._left -= len(block)
-        return block
+    parts, proxies = urlsplit(uri), getproxies()
+    return bool(proxies.get(parts.scheme) or proxies.get("all")) and not proxy_bypass(parts.hostname or "")
 
 
-class _TimedSocket:
-    """The part of a socket that an HTTP connection uses, each operation of which ends in time."""
-
-    def __init__(self, raw: socket.socket) -> None:
-        self.raw = raw
-        weakref.finalize(self, raw.close)  # a tracker is used until the process is over; nobody closes it
-        self._deadline = 0.0
-        self._each: float | None = None
-
-    def allow(self, deadline: float, each: float | None = None) -> None:
-        """Let what comes take until then; or every operation so many seconds."""
-        self._deadline, self._each = deadline, each
-
-    def arm(self) -> None:
-        """Set the time-out of the next operation."""
-        left = self._each or self._deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        self.raw.settimeout(left)
-
-    def sendall(self, data: Any) -> None:
-        self.arm()
-        self.raw.sendall(data)
-
-    def makefile(self, *_: object, **__: object) -> io.BufferedReader:
-        return io.BufferedReader(_TimedFile(self))
-
-    def close(self) -> None:
-        self.raw.close()
+def _host(parts: SplitResult) -> str:
+    """Return the header of that name: an address of IPv6 in brackets, and the port unless it is the usual one."""
+    host = parts.hostname or ""
+    if not host.isascii():
+        host = host.encode("idna").decode()
+    host = f"[{host}]" if ":" in host else host
+    usual = 443 if parts.scheme == "https" else 80
+    return host if parts.port in (None, usual) else f"{host}:{parts.port}"
 
 
-class _TimedFile(io.RawIOBase):
-    def __init__(self, timed: _TimedSocket) -> None:
-        self._timed = timed
-        # Keeps the connection open until it is read: the server may close its end after the answer.
-        self._file = timed.raw.makefile("rb", buffering=0)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        self._timed.arm()
-        return self._file.readinto(buffer)
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
-
-
-def _copy(response: http.client.HTTPResponse, into: BinaryIO) -> None:
-    while block := response.read(_BLOCK):
-        try:
-            into.write(block)
-        except OSError as error:
-            raise _LocalFailure(error) from error
-    if response.length:  # read by pieces, a body that breaks off raises nothing
-        raise http.client.IncompleteRead(b"", response.length)
+def _write(block: bytes, into: BinaryIO) -> None:
+    try:
+        into.write(block)
+    except OSError as error:
+        raise LocalFailure(error) from error
 
 
 def _connected(parts: SplitResult, deadline: float) -> socket.socket:
@@ -456,6 +443,8 @@ def _connected(parts: SplitResult, deadline: float) -> socket.socket:
 
 def _addresses(host: str, port: int, deadline: float) -> list[Any]:
     """Look up a host; the resolver has no time limit of its own, so that a thread waits for it."""
+    with contextlib.suppress(socket.gaierror):  # it is no address itself
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     found: list[Any] = []
     failed: list[Exception] = []
 
@@ -477,26 +466,33 @@ def _addresses(host: str, port: int, deadline: float) -> list[Any]:
 
 def _may_pass(error: Exception) -> bool:
     """Return whether a connection that could not be made may be made in a moment."""
-    if isinstance(error, ValueError):  # a certificate's error is one, too
-        return False
     if isinstance(error, socket.gaierror):
         return error.errno == socket.EAI_AGAIN
-    return type(error).__name__ not in ("SSLError", "SSLCertVerificationError")
+    return not isinstance(error, ValueError)
 
 
-def _unreachable(uri: str, error: Exception) -> TrackingError:
+def _may_come(error: Exception) -> bool:
+    """Return whether it may be made some time: a network may come back that has the name."""
+    return _may_pass(error) or isinstance(error, socket.gaierror)
+
+
+def _is_of_tls(error: Exception) -> bool:
+    """Return whether TLS itself failed, not the connection below it.
+
+    By names, for `ssl` is not imported where nothing is secure.
+    """
+    return type(error).__name__ in ("SSLError", "SSLCertVerificationError")
+
+
+def _reason(error: Exception) -> str:
     if isinstance(error, TimeoutError):
-        reason = str(error) if error.args and "timed out" not in str(error) else "no answer"
-    else:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return TrackingError(
-        Problem(
-            "tracking-unreachable",
-            f"cannot reach the tracking server {printable(without_credentials(uri))}: {printable(reason)}",
-            hint=AWAY_HINT,
-        ),
-        retryable=_may_pass(error) or isinstance(error, socket.gaierror),
-    )
+        return str(error) if error.args and "timed out" not in str(error) else "no answer"
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def _unreachable(uri: str, reason: str, *, passing: bool, hint: str = AWAY_HINT) -> TrackingError:
+    message = f"cannot reach the tracking server {printable(without_credentials(uri))}: {printable(reason)}"
+    return TrackingError(Problem("tracking-unreachable", message, hint=hint), retryable=passing)
 
 
 def _retry_after(value: str | None) -> float | None:

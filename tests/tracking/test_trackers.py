@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -27,18 +29,32 @@ ENDED = 1_900_000_000_123
 """In milliseconds: when a run is said to have ended."""
 
 
+ODD = {
+    "empty": "",
+    "text": "é\n'",
+    "quotes": "'\"`\\",
+    "blanks": "  x\t ",
+    "json": '{"a": [1, null]}',
+    "nan": "NaN",
+    "a/b c.d-e": "🙂",
+}
+
+
 def record_a_run(tracker: Tracker, directory: Path, experiment: str) -> str:
     """Do everything that a tracker can; return the run's id."""
     run = tracker.start(
         RunRequest(experiment_name=experiment, run_name="näme", tags={"team": "red", "long": "x" * 9000})
     )
-    tracker.log_parameters(run.run_id, {f"p{i}": str(i) for i in range(120)} | {"empty": "", "text": "é\n'"})
-    tracker.log_parameters(run.run_id, {"long": "y" * 7000})
-    tracker.set_tags(run.run_id, {"late": "1"})
+    tracker.log_parameters(run.run_id, {f"p{i}": str(i) for i in range(250)} | ODD)
+    tracker.log_parameters(run.run_id, {"long": "y" * 7000, "as long as may be": "é" * 6000})
+    tracker.set_tags(run.run_id, {f"t{i}": str(i) for i in range(120)} | ODD)
     files = directory / "files"
-    (files / "logs").mkdir(parents=True, exist_ok=True)
-    (files / "logs" / "out put.log").write_text("héllo\n")
+    (files / "logs" / "in").mkdir(parents=True, exist_ok=True)
+    (files / "logs" / "in" / "out put.log").write_text("héllo\n")
+    (files / "é &;=~+.bin").write_bytes(bytes(range(256)) * 1000)
     (files / "empty").touch()
+    tracker.log_artifacts(run.run_id, str(files))
+    (files / "empty").write_text("not any more")
     tracker.log_artifacts(run.run_id, str(files))
     tracker.close(run.run_id, RunStatus.KILLED, ENDED)
     again = tracker.start(RunRequest(run_id=run.run_id, tags={"again": "yes"}))
@@ -135,39 +151,161 @@ def what_is_read(tracker: Tracker, client: Any, directory: Path) -> Any:
     return said, run.status, run.ended, run.parameters, {k: repr(v) for k, v in run.metrics.items()}
 
 
+def all_artifacts(client: Any, run_id: str, directory: Path) -> dict[str, bytes]:
+    """Read what a run has for artifacts back with MLflow's own client."""
+    found, folders = {}, [""]
+    while folders:
+        for each in client.list_artifacts(run_id, folders.pop() or None):
+            if each.is_dir:
+                folders.append(each.path)
+            else:
+                found[each.path] = Path(client.download_artifacts(run_id, each.path, directory)).read_bytes()
+    return found
+
+
 def look(client: Any, run_id: str, directory: Path) -> dict[str, Any]:
-    """Read a run back with MLflow's own client."""
+    """Read everything that a store has of a run with MLflow's own client, with names for what is never the same."""
     run = client.get_run(run_id)
-    child = client.search_runs([run.info.experiment_id], f"tags.`mlflow.parentRunId` = '{run_id}'")[0]
-    log = client.download_artifacts(run_id, "logs/out put.log", str(directory))
+    experiment = client.get_experiment(run.info.experiment_id)
+    assert run.info.artifact_uri == f"{experiment.artifact_location}/{run_id}/artifacts"
+    assert 0 < run.info.start_time <= run.info.end_time
+    (directory / run_id).mkdir(parents=True)
     return {
-        "name": run.info.run_name,
-        "status": run.info.status,
-        "ended": run.info.end_time,
+        "info": {
+            **dict(run.info),
+            **dict.fromkeys(("run_id", "run_uuid", "experiment_id", "artifact_uri"), "its own"),
+            "start_time": type(run.info.start_time),
+        },
         "params": run.data.params,
-        "tags": {k: v for k, v in run.data.tags.items() if not k.startswith("mlflow.user")},
-        "log": Path(log).read_text(),
-        "artifacts": sorted(f.path for f in client.list_artifacts(run_id)),
-        "child": child.info.status,
+        "metrics": run.data.metrics,
+        "tags": run.data.tags,
+        "inputs": run.inputs.to_dictionary(),
+        "outputs": None if run.outputs is None else run.outputs.to_dictionary(),
+        "artifacts": all_artifacts(client, run_id, directory / run_id),
+        "experiment": {
+            **dict(experiment),
+            **dict.fromkeys(("experiment_id", "name", "artifact_location"), "its own"),
+            **dict.fromkeys(("creation_time", "last_update_time"), "a moment"),
+        },
     }
 
 
-def test_rest_and_mlflow_record_the_same(tmp_path: Path, mlflow_server: Any) -> None:
+def look_at_both(client: Any, run_id: str, directory: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Read a run and its child."""
+    info = client.get_run(run_id).info
+    child = client.search_runs([info.experiment_id], f"tags.`mlflow.parentRunId` = '{run_id}'")[0]
+    of_child = look(client, child.info.run_id, directory)
+    # A name is made up where none is given.
+    assert re.fullmatch(r"[a-z]+-[a-z]+-\d+", of_child["info"]["run_name"])
+    assert of_child["tags"] == {
+        "mlflow.parentRunId": run_id,
+        "mlflow.runName": of_child["info"].pop("run_name"),
+    }
+    return look(client, run_id, directory), {**of_child, "tags": ...}
+
+
+PROJECT = """\
+name: project
+entry_points:
+  main:
+    parameters:
+      text: string
+      empty: {type: string, default: ""}
+      number: {type: float, default: 0.5}
+      odd-name.x: {type: string, default: a b}
+      long: {type: string, default: LONG}
+    command: "true"
+"""
+PROJECT_VALUES = ("-P", "text=é 'quoted' \"twice\"", "-P", "number=nan")
+ADDED = re.compile(
+    # What a later look at the run shows, or does again.
+    r"dioptra\.(project|version|host|command|parameters|end|exit_code|seconds|cpu_seconds|working_tree)"
+    # By which a run is found that was made, though the answer was lost.
+    r"|dioptra\.token"
+    # Whether the commit says all of what was run: what `mlflow.start_run` sets, and `mlflow run` does not.
+    r"|mlflow\.source\.git\.dirty"
+)
+"""Tags of `dioptra run` that `mlflow run` does not set, and why. There is none the other way round."""
+FILES = {
+    *("MLproject", "parameters.json", "provenance.json", "requirements.txt"),  # what was run, and in what
+    *("logs/stdout.log", "logs/stderr.log"),  # what it said
+}
+"""Artifacts of `dioptra run` that `mlflow run` does not make, and why."""
+
+
+def run_as_a_project(argv: Sequence[str], url: str, project: Path, client: Any) -> str:
+    """Run the project with one of the two programs; return the run's id."""
+    command = [sys.executable, "-m", *argv, str(project), *PROJECT_VALUES, "--experiment-name", argv[0]]
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    subprocess.run(
+        command,
+        check=True,
+        capture_output=True,
+        env={**environ, "MLFLOW_TRACKING_URI": url},
+        timeout=120,
+    )
+    (run,) = client.search_runs([client.get_experiment_by_name(argv[0]).experiment_id])
+    return str(run.info.run_id)
+
+
+def same_as_mlflow_run(url: str, directory: Path, client: Any) -> None:
+    """Run a project with both programs, and compare what the server has then."""
+    project = directory / "project"
+    project.mkdir(parents=True)
+    (project / "MLproject").write_text(PROJECT.replace("LONG", "é" * 5998))
+    git = ["git", "-C", str(project), "-c", "user.name=a", "-c", "user.email=b"]
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "all"]):
+        subprocess.run([*git, *arguments], check=True)
+    ours, theirs = (
+        look(client, run_as_a_project(argv, url, project, client), directory)
+        for argv in (["dioptra_cli", "run"], ["mlflow", "run", "--env-manager", "local"])
+    )
+    for seen in (ours, theirs):
+        assert seen["info"]["run_name"] == seen["tags"].pop("mlflow.runName")
+        assert type(seen["info"].pop("end_time")) is int
+        del seen["info"]["run_name"]
+    assert (set(ours.pop("artifacts")) - FILES, theirs.pop("artifacts")) == (set(), {})
+    more = {name for name in ours["tags"] if name not in theirs["tags"]}
+    assert {name for name in more if not ADDED.fullmatch(name)} == set()
+    for name in more:
+        del ours["tags"][name]
+    # MLflow records what it puts into the command, quoted for the shell; dioptra, the value.
+    theirs["params"] = {name: "".join(shlex.split(value)) for name, value in theirs["params"].items()}
+    assert ours == theirs
+
+
+def test_rest_and_mlflow_record_the_same(
+    tmp_path: Path, mlflow_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from mlflow import MlflowClient
 
     with mlflow_server() as url:
         fast = open_tracker(url, environ={}, directory=str(tmp_path), lock_directory=str(tmp_path))
         assert isinstance(fast, rest.RestTracker)
         careful = MlflowTracker.on_server(url)
+        monkeypatch.chdir(tmp_path)  # artifacts of a store without a server lie below
+        local = MlflowTracker("sqlite:///local.db", directory=str(tmp_path), lock_directory=str(tmp_path))
         client = MlflowClient(url)
         seen = [
-            look(client, record_a_run(tracker, tmp_path, experiment), tmp_path)
-            for tracker, experiment in ((fast, "fa st"), (careful, "careful"))
+            look_at_both(reader, record_a_run(tracker, tmp_path, name), tmp_path)
+            for tracker, name, reader in (
+                (fast, "fa st", client),
+                (careful, "careful", client),
+                (local, "local", MlflowClient(local.uri)),
+            )
         ]
-        assert seen[0] == seen[1]
-        assert (seen[0]["status"], seen[0]["ended"]) == ("FAILED", ENDED)
-        assert len(seen[0]["params"]) == 123
-        assert len(seen[0]["tags"]["long"]) == 8000
+        assert seen[0] == seen[1] == seen[2]
+        run, child = seen[0]
+        assert (run["info"]["status"], run["info"]["end_time"]) == ("FAILED", ENDED)
+        assert child["info"]["status"] == "FINISHED"
+        assert len(run["params"]) == 250 + len(ODD) + 2
+        assert {name: run["params"][name] for name in ODD} == ODD
+        assert len(run["params"]["long"]) == 6000
+        assert {name: run["tags"][name] for name in ODD} == ODD
+        assert len(run["tags"]["long"]) == 8000
+        assert len(run["artifacts"]) == 3
+        assert run["artifacts"]["empty"] == b"not any more"
+        same_as_mlflow_run(url, tmp_path / "as project", client)
         assert refusals(fast) == refusals(careful)
         assert what_is_read(fast, client, tmp_path / "fast") == what_is_read(
             careful, client, tmp_path / "careful"
@@ -200,8 +338,9 @@ def test_a_sqlite_store(tmp_path: Path) -> None:
     tracker.start(RunRequest())  # the default experiment
     client = MlflowClient(tracker.uri)
     client.create_experiment("e", artifact_location=str(tmp_path / "artifacts"))
-    seen = look(client, record_a_run(tracker, tmp_path, "e"), tmp_path)
-    assert (seen["status"], seen["child"], len(seen["params"])) == ("FAILED", "FINISHED", 123)
+    run, child = look_at_both(client, record_a_run(tracker, tmp_path, "e"), tmp_path)
+    assert (run["info"]["status"], child["info"]["status"]) == ("FAILED", "FINISHED")
+    assert len(os.listdir(tmp_path / "artifacts")) == 1  # the child has none
     assert "there is no run" in refusals(tracker)[1]
     said, *read = what_is_read(tracker, client, tmp_path / "read")
     assert said[0] == "the run 'gone' is deleted"
@@ -304,9 +443,10 @@ def test_credentials_are_sent(user: str, environ: dict[str, str], header: str | 
         ("sqlite:///x", {}, False),
         ("databricks", {}, False),
         ("http://h", {"MLFLOW_TRACKING_AUTH": "kerberos"}, False),
-        ("https://h", {"MLFLOW_TRACKING_SERVER_CERT_PATH": "/c"}, False),
-        ("https://h", {"REQUESTS_CA_BUNDLE": "/c"}, False),
-        ("http://h", {"REQUESTS_CA_BUNDLE": "/c"}, True),
+        ("http://h", {"MLFLOW_TRACKING_AWS_SIGV4": "true"}, False),
+        ("http://h", {"MLFLOW_TRACKING_AWS_SIGV4": "false", "MLFLOW_TRACKING_USERNAME": "ada"}, True),
+        ("https://h", {"MLFLOW_TRACKING_SERVER_CERT_PATH": "/c", "REQUESTS_CA_BUNDLE": "/c"}, True),
+        ("https://h", {"MLFLOW_TRACKING_OF_TOMORROW": "1"}, False),
         ("http://h", {"MLFLOW_WORKSPACE": "w"}, False),
     ],
 )
@@ -316,19 +456,15 @@ def test_what_rest_does_not_speak_is_left_to_mlflow(
     assert rest.speaks(uri, environ) is expected
 
 
-def test_a_proxy_a_credentials_file_and_a_plugin_are_left_to_mlflow(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patch:
-        patch.setenv("http_proxy", "http://127.0.0.1:1")
-        patch.setenv("no_proxy", "")
-        assert not rest.speaks("http://h", {})
-    with monkeypatch.context() as patch:
-        patch.setenv("HOME", str(tmp_path))
-        assert rest.speaks("http://h", {})
-        (tmp_path / ".mlflow").mkdir()
-        (tmp_path / ".mlflow" / "credentials").touch()
-        assert not rest.speaks("http://h", {})
+def test_a_proxy_and_a_plugin_are_left_to_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "ALL_PROXY"):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, "http://127.0.0.1:1")
+            patch.setenv("no_proxy", "")
+            assert not rest.speaks("http://h", os.environ)
+            patch.setenv("no_proxy", "h")
+            assert rest.speaks("http://h", os.environ)
+    assert rest.speaks("http://h", os.environ)
     plugin = tmp_path / "p-1.dist-info"
     plugin.mkdir()
     (plugin / "entry_points.txt").write_text("[mlflow.request_header_provider]\nx=y\n")

@@ -8,9 +8,10 @@ import json
 import os
 import socket
 import struct
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -139,11 +140,13 @@ def serving(*steps: Step, behind: str = "") -> Iterator[tuple[str, list[str]]]:
         server.server_close()
 
 
-def failure(uri: str, timeout: float = 1.0, **request: Any) -> TrackingError:
+def failure(
+    uri: str, timeout: float = 1.0, environ: Mapping[str, str] | None = None, **request: Any
+) -> TrackingError:
     """Try to start a run; return what is said."""
     began = time.monotonic()
     with pytest.raises(TrackingError) as caught:
-        RestTracker(uri, {}, timeout).start(RunRequest(**request))
+        RestTracker(uri, environ or {}, timeout).start(RunRequest(**request))
     assert time.monotonic() - began < HANG
     assert "\n" not in str(caught.value)
     return caught.value
@@ -155,7 +158,7 @@ def failure(uri: str, timeout: float = 1.0, **request: Any) -> TrackingError:
         (silence, "it did not answer within 1 s"),
         (drip, "it did not answer within 1 s"),
         (reset, "Connection reset by peer"),
-        (hang_up, "Remote end closed connection"),
+        (hang_up, "it closed the connection without an answer"),
         (
             Says(500, b'{"error_code": "INTERNAL_ERROR", "message": "bo\\u001bom\\nmore"}'),
             r"HTTP 500: bo\x1bom",
@@ -169,10 +172,10 @@ def failure(uri: str, timeout: float = 1.0, **request: Any) -> TrackingError:
 )
 def test_a_server_that_fails_is_asked_until_the_time_is_over(step: Step, message: str) -> None:
     with serving(step) as (uri, asked):
-        error = failure(uri)
+        error = failure(uri, run_id="r")
     assert message in str(error)
     assert error.retryable
-    assert set(asked) == {"GET mlflow/experiments/get"}
+    assert set(asked) == {"GET mlflow/runs/get"}
     assert (len(asked) > 1) is (step not in (silence, drip))
 
 
@@ -193,7 +196,7 @@ def test_a_server_that_may_be_asked_at_once_is_not_besieged(moment: str) -> None
 
 def test_of_several_failures_the_one_is_told_that_the_server_names() -> None:
     with serving(Says(503, b"too many users"), silence) as (uri, _):
-        error = failure(uri)
+        error = failure(uri, run_id="r")
     assert "HTTP 503: too many users" in str(error)
 
 
@@ -215,7 +218,7 @@ def test_a_run_to_be_continued_is_marked_before_it_is_touched() -> None:
         (Says(308, b"", {"Location": "https://a:b@h/x/api/2.0/y"}), "HTTP 308", "it is at https://***@h/x"),
         (Says(200, b"<html>"), "does not answer as an MLflow server", None),
         (Says(200, b"[1]"), "does not answer as an MLflow server", None),
-        (Says(200, b"{}"), "answer has no 'experiment'", "the URI is the one"),
+        (Says(200, b"{}"), "answer has no 'run'", "the URI is the one"),
     ],
     ids=lambda value: str(getattr(value, "status", "")) or "text",
 )
@@ -291,20 +294,20 @@ def test_a_run_gets_through_and_is_created_once(
         assert [each.run_id for each in honest.find({"dioptra.token": "a'\"`\\1"}, limit=9)] == [run.run_id]
 
         # The answer that says what run there is now is lost.
-        with serving(forward, lose, busy, forward, behind=real) as (uri, asked):
+        with serving(lose, busy, forward, behind=real) as (uri, asked):
             request = RunRequest(tags={"dioptra.token": "2"})
             run = RestTracker(uri, {}, HANG).start(request)
             assert asked.count("POST mlflow/runs/create") == 1
         assert [each.run_id for each in honest.find({"dioptra.token": "2"}, limit=9)] == [run.run_id]
 
         # It was not created, and whether it was is looked up before it is asked for again.
-        with serving(forward, busy, forward, behind=real) as (uri, asked):
+        with serving(busy, forward, behind=real) as (uri, asked):
             run = RestTracker(uri, {}, HANG).start(RunRequest(tags={"dioptra.token": "3"}))
-            assert asked[1:4] == [f"POST mlflow/runs/{call}" for call in ("create", "search", "create")]
+            assert asked[:3] == [f"POST mlflow/runs/{call}" for call in ("create", "search", "create")]
         assert [each.run_id for each in honest.find({"dioptra.token": "3"}, limit=9)] == [run.run_id]
 
         # Without a token nobody can tell.
-        with serving(forward, lose, forward, behind=real) as (uri, asked):
+        with serving(lose, forward, behind=real) as (uri, asked):
             assert failure(uri, HANG, tags={"x": "4"}).retryable
         assert len(honest.find({"x": "4"}, limit=9)) == 1
 
@@ -387,3 +390,29 @@ def test_a_large_upload_that_is_turned_down_at_once(tmp_path: Path) -> None:
         server.server_close()
     # Where the connection breaks before the answer is read, there is none.
     assert "413" in str(caught.value) or caught.value.retryable
+
+
+@pytest.mark.parametrize(("retries", "times"), [("0", 1), ("2", 3)])
+def test_a_server_is_asked_again_so_often(retries: str, times: int) -> None:
+    with serving(Says(503)) as (uri, asked):
+        error = failure(uri, HANG, {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": retries}, run_id="r")
+    assert error.retryable
+    assert len(asked) == times
+    # A connection that was closed while nothing was asked is none of them.
+    with serving(Says(200, RUN), hang_up, Says(503), Says(200, RUN)) as (uri, asked):
+        tracker = RestTracker(uri, {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}, HANG)
+        assert tracker.logged_parameters("r") == tracker.logged_parameters("r") == {}
+        assert len(asked) == 4
+
+
+def test_artifacts_of_this_machine_need_neither_the_server_nor_mlflow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "f").write_text("text")
+    monkeypatch.setitem(sys.modules, "mlflow", None)  # it cannot be imported
+    place = (tmp_path / "there").as_uri().encode()
+    with serving(Says(200, RUN.replace(b"mlflow-artifacts:/0/r", place))) as (uri, asked):
+        RestTracker(uri, {}, HANG).log_artifacts("r", str(tmp_path / "d"))
+        assert asked == ["GET mlflow/runs/get"]
+    assert (tmp_path / "there" / "f").read_text() == "text"
