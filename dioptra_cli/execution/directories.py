@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
+from collections.abc import Iterable
 
 from dioptra_cli.errors import DioptraError, Problem
 
@@ -30,6 +31,11 @@ def locks() -> str:
     return _cache("locks")
 
 
+def packages() -> str:
+    """Return where is kept what is installed in which directory."""
+    return _cache("packages")
+
+
 def runs() -> str:
     """Return where runs are kept until their store has all of them: it exists, and is its user's alone.
 
@@ -38,17 +44,7 @@ def runs() -> str:
     Raises:
         DioptraError: Neither can be written.
     """
-    places = _places_of_runs()
-    for place in places:
-        if _made(place):
-            return place
-    raise DioptraError(
-        Problem(
-            "no-state-directory",
-            f"a run needs a directory to keep its files in: neither {' nor '.join(places)} can be written",
-            hint="name another place with the variable XDG_STATE_HOME",
-        )
-    )
+    return _first_made("a run", _places_of_runs())
 
 
 def all_runs() -> list[str]:
@@ -56,12 +52,46 @@ def all_runs() -> list[str]:
     return [place for place in _places_of_runs() if os.path.isdir(place)]
 
 
+def servers() -> str:
+    """Return where local servers have their files: it exists, and is its user's alone. See `runs`.
+
+    Raises:
+        DioptraError: There is no place that can be written.
+    """
+    return _first_made("a server", _places("servers", _PLACES_INSTEAD))
+
+
+def all_servers() -> list[str]:
+    """Return every directory in which servers of this user may have their files; those that there are.
+
+    Unlike a run that is kept, a server is used because of what is found there: it must be nobody else's.
+    """
+    places = _places("servers", _PLACES_INSTEAD)
+    return [place for place in places if _is_ours(os.path.dirname(place)) and _is_ours(place)]
+
+
 def _places_of_runs() -> list[str]:
+    return _places("runs", dict.fromkeys([*_PLACES_INSTEAD, tempfile.gettempdir()]))
+
+
+def _places(kind: str, temporary: Iterable[str]) -> list[str]:
     from platformdirs import user_state_dir
 
-    temporary = dict.fromkeys([*_PLACES_INSTEAD, tempfile.gettempdir()])
-    instead = [os.path.join(place, f"dioptra-{os.getuid()}", "runs") for place in temporary]
-    return [os.path.join(user_state_dir("dioptra"), "runs"), *instead]
+    instead = [os.path.join(place, f"dioptra-{os.getuid()}", kind) for place in temporary]
+    return [os.path.join(user_state_dir("dioptra"), kind), *instead]
+
+
+def _first_made(user: str, places: list[str]) -> str:
+    for place in places:
+        if _made(place):
+            return place
+    raise DioptraError(
+        Problem(
+            "no-state-directory",
+            f"{user} needs a directory to keep its files in: neither {' nor '.join(places)} can be written",
+            hint="name another place with the variable XDG_STATE_HOME",
+        )
+    )
 
 
 def _made(place: str) -> bool:
@@ -70,16 +100,19 @@ def _made(place: str) -> bool:
         for directory in (os.path.dirname(place), place):
             os.makedirs(directory, mode=0o700, exist_ok=True)
             # Below a directory that everybody can write, somebody else may have been there first.
-            found = os.lstat(directory)
-            if (
-                not stat.S_ISDIR(found.st_mode)
-                or found.st_uid != os.geteuid()
-                or found.st_mode & stat.S_IWOTH
-            ):
+            if not _is_ours(directory):
                 return False
     except OSError:
         return False
     return os.access(place, os.W_OK | os.X_OK)
+
+
+def _is_ours(directory: str) -> bool:
+    try:
+        found = os.lstat(directory)
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & stat.S_IWOTH
 
 
 def revisions() -> str:
