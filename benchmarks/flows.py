@@ -1,122 +1,110 @@
-"""What a flow and its import hook cost: `python benchmarks/flows.py [--prefect1 PYTHON]`.
-
-Prints microseconds per task of chains and fans of 1000 tasks, beside the same calls in plain Python and, where an
-interpreter with Prefect 1.4.1 is named, beside that; and the milliseconds that the hook adds to the start of Python,
-and that the graph API takes to import. All take turns, least of several rounds; trust the ratios.
-"""
+"""What a graph flow costs, and the import hook that it needs."""
 
 from __future__ import annotations
 
-import argparse
-import os
 import subprocess
 import sys
-import tempfile
-import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-CHILD_PATH = Path(__file__).resolve().parent.parent / "dioptra_cli" / "child_path"
-TASKS = 1000
+from benchmarks.figure import Figure, Options, Sample, Skipped, compare, in_turn, run_child, timed_child
 
-FLOW = f"""
-import logging, sys, time
+BESIDE, PEER = "dioptra, fewer tasks", "Prefect 1"
+CHILD_PATH = Path(__file__).resolve().parent.parent / "dioptra_cli" / "child_path"
+TASKS, FEW = 1000, 100
+"""Of how many tasks a flow is; beside Prefect 1, whose own cost of a task grows with their number, of the second."""
+LIMIT, HOOK_LIMIT = 1e-4, 5e-3
+
+FLOW = """
+import sys, time
 from prefect import Flow, Parameter, task
 from prefect.utilities.logging import get_logger
 
 def inc(x, y=0):
     return x + 1
 
+TASKS = int(sys.argv[1])
 inc_task = task(inc)
 with Flow("chain") as chain:
     result = Parameter("p")
-    for _ in range({TASKS}):
+    for _ in range(TASKS):
         result = inc_task(result)
 with Flow("fan") as fan:
     start = Parameter("p")
-    results = [inc_task(start, index) for index in range({TASKS})]
+    results = [inc_task(start, index) for index in range(TASKS)]
 for flow in (chain, fan):
-    begun = time.perf_counter()
+    wall, cpu = time.perf_counter(), time.process_time()
     state = flow.run(p=1)
-    print(flow.name, (time.perf_counter() - begun) / {TASKS} * 1e6, file=sys.stderr)
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    print(flow.name, wall / TASKS, cpu / TASKS, file=sys.stderr)
     assert state.is_successful()
 """
-PLAIN = f"""
-import sys, time
-
-def inc(x, y=0):
-    return x + 1
-
-begun = time.perf_counter()
-result = 1
-for _ in range({TASKS}):
-    result = inc(result)
-print("chain", (time.perf_counter() - begun) / {TASKS} * 1e6, file=sys.stderr)
-begun = time.perf_counter()
-results = [inc(1, index) for index in range({TASKS})]
-print("fan", (time.perf_counter() - begun) / {TASKS} * 1e6, file=sys.stderr)
-"""
-START = "python -c pass"
-HOOKED = "the same with the hook"
-GRAPH = "import Flow, Parameter, task"
-PREFECT = "import prefect's own flow"
 
 
-def figures_of(argv: list[str], environ: dict[str, str]) -> dict[str, float]:
-    """Return the figures that a script prints on standard error."""
-    done = subprocess.run(
-        argv, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False
-    )
-    if done.returncode:
-        raise SystemExit(done.stderr)
-    lines = [line.split() for line in done.stderr.splitlines()]
-    return {line[0]: float(line[1]) for line in lines if len(line) == 2 and line[0] in ("chain", "fan")}
+def figures(options: Options) -> Iterator[Figure | Skipped]:
+    """Yield the cost of a task in a chain and in a fan, and what the hook adds to the start of Python."""
+    yield from _tasks(options)
+    yield from _starts(options)
 
 
-def milliseconds_of(code: str, environ: dict[str, str]) -> float:
-    begun = time.perf_counter()
-    subprocess.run([sys.executable, "-c", code], env=environ, check=True)
-    return (time.perf_counter() - begun) * 1e3
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--prefect1", metavar="PYTHON", help="an interpreter that has Prefect 1.4.1")
-    arguments = parser.parse_args()
-    plain = {k: v for k, v in os.environ.items() if not k.startswith(("DIOPTRA_", "PREFECT_", "PYTHONPATH"))}
-    hooked = {**plain, "PYTHONPATH": str(CHILD_PATH)}
-    with tempfile.TemporaryDirectory() as events:
-        engines = {
-            "plain calls": ([sys.executable, "-c", PLAIN], plain),
-            "dioptra": ([sys.executable, "-c", FLOW], hooked),
-            "dioptra, reporting": ([sys.executable, "-c", FLOW], {**hooked, "DIOPTRA_FLOW_EVENTS": events}),
-            "dioptra, 4 workers": ([sys.executable, "-c", FLOW], {**hooked, "DIOPTRA_FLOW_WORKERS": "4"}),
-        }
-        if arguments.prefect1:
-            engines["Prefect 1"] = ([arguments.prefect1, "-W", "ignore", "-c", FLOW], plain)
-        least: dict[str, dict[str, float]] = {}
-        for _ in range(arguments.rounds):
-            for name, (argv, environ) in engines.items():
-                figures = figures_of(argv, environ)
-                known = least.setdefault(name, figures)
-                least[name] = {kind: min(value, known[kind]) for kind, value in figures.items()}
-    print(f"{'per task of ' + str(TASKS):24} {'chain':>12} {'fan':>12}   (budget 100 us)")
-    for name, figures in least.items():
-        print(f"{name:24} {figures['chain']:9.1f} us {figures['fan']:9.1f} us")
-    starts = {
-        START: ("pass", plain),
-        HOOKED: ("pass", hooked),
-        GRAPH: ("from prefect import Flow, Parameter, task", hooked),
-        PREFECT: ("from prefect import flow, task", hooked),
+def _tasks(options: Options) -> Iterator[Figure | Skipped]:
+    plain, hooked = _environments(options)
+    events = options.directory / "events"
+    events.mkdir()
+    own = [sys.executable, "-c", FLOW]
+    engines: dict[str, tuple[list[str], Mapping[str, str]]] = {
+        "dioptra": ([*own, str(TASKS)], hooked),
+        "dioptra, reporting": ([*own, str(TASKS)], {**hooked, "DIOPTRA_FLOW_EVENTS": str(events)}),
+        "dioptra, 4 workers": ([*own, str(TASKS)], {**hooked, "DIOPTRA_FLOW_WORKERS": "4"}),
     }
-    times = dict.fromkeys(starts, float("inf"))
-    for _ in range(4 * arguments.rounds):
-        for name, (code, environ) in starts.items():
-            times[name] = min(times[name], milliseconds_of(code, environ))
-    print()
-    for name, milliseconds in times.items():
-        print(f"{name:32} {milliseconds:8.1f} ms   +{milliseconds - times[START]:.1f} ms")
+    if options.prefect1:
+        engines[BESIDE] = ([*own, str(FEW)], hooked)
+        engines[PEER] = ([options.prefect1, "-W", "ignore", "-c", FLOW, str(FEW)], plain)
+    samples: dict[str, list[Sample]] = {}
+    for number in range(options.rounds_of(7, 3) + 1):
+        for engine, (argv, environ) in engines.items():
+            for shape, sample in _by_shape(argv, options.directory, environ).items():
+                if number:  # the first warms up
+                    samples.setdefault(f"{engine}, {shape}", []).append(sample)
+    for shape in ("chain", "fan"):
+        for engine in [name for name in engines if name not in (BESIDE, PEER)]:
+            limit = LIMIT if engine == "dioptra" else None
+            yield compare(samples, f"{engine}, {shape}", limit=limit, note=f"a task of {TASKS}")
+        if options.prefect1:
+            note = f"a task of {FEW}"
+            yield compare(samples, f"{BESIDE}, {shape}", f"{PEER}, {shape}", limit=LIMIT, note=note)
+    if not options.prefect1:
+        hint = "name an interpreter that has it (python -m pip install 'prefect<2'): --prefect1 PYTHON"
+        yield Skipped("the same beside Prefect 1", hint)
 
 
-if __name__ == "__main__":
-    main()
+def _environments(options: Options) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the environments of children without and with the hook."""
+    plain = {name: value for name, value in options.environ.items() if name != "PYTHONPATH"}
+    return plain, {**plain, "PYTHONPATH": str(CHILD_PATH)}
+
+
+def _by_shape(argv: Sequence[str], directory: Path, environ: Mapping[str, str]) -> dict[str, Sample]:
+    """Run a script, and return what a task of each of its flows took."""
+    lines = run_child(argv, directory, environ, subprocess.DEVNULL).splitlines()
+    named = [words for words in map(str.split, lines) if len(words) == 3 and words[0] in ("chain", "fan")]
+    return {name: Sample(float(wall), float(cpu)) for name, wall, cpu in named}
+
+
+def _starts(options: Options) -> Iterator[Figure]:
+    plain, hooked = _environments(options)
+
+    def way(code: str, environ: Mapping[str, str]) -> Callable[[], Sample]:
+        return lambda: timed_child([sys.executable, "-c", code], options.directory, environ)
+
+    starts = in_turn({"bare": way("pass", plain), "hooked": way("pass", hooked)}, 6 * options.rounds_of(7, 3))
+    pairs = zip(starts["hooked"], starts["bare"], strict=True)
+    added = [Sample(own.wall - other.wall, own.cpu - other.cpu) for own, other in pairs]
+    job = "the hook, added to the start of Python"
+    yield compare({job: added}, job, limit=HOOK_LIMIT)
+    graph, native = "import the graph API", "import Prefect's own API"
+    ways = {
+        graph: way("from prefect import Flow, Parameter, task", hooked),
+        native: way("from prefect import flow, task", hooked),
+    }
+    yield compare(in_turn(ways, options.rounds_of(3, 1)), graph, native)
