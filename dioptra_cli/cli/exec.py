@@ -54,7 +54,6 @@ def _exec(target: str, options: JobOptions, words: list[str]) -> None:
     from dioptra_cli.execution.process import interruptible, replace_process
     from dioptra_cli.mlproject import loader
     from dioptra_cli.tracking import uris
-    from dioptra_cli.tracking.mlflow_client import default_uri
 
     if not words:
         raise UsageError(
@@ -73,7 +72,7 @@ def _exec(target: str, options: JobOptions, words: list[str]) -> None:
         project, _ = loader.require(found.directory)
         settings = job.job_settings(options, base, project.directory, caller)
         named = options.tracking_uri or base.get(environment.TRACKING_URI)
-        tracking_uri = uris.absolute(named, caller) if named else default_uri(caller)
+        tracking_uri = uris.resolved(named, caller)
         remote = job.remote_plugins(settings)
         with job.downloaded(
             remote,

@@ -60,11 +60,8 @@ def open_store(tracking_uri: str | None, timeout: float, *, reading: bool = Fals
     environment.prepare_this_process(timeout)
     base, caller = environment.snapshot(), os.getcwd()
     uri = tracking_uri or base.get(environment.TRACKING_URI)
-    if not uri:
-        from dioptra_cli.tracking.mlflow_client import default_uri
-
-        uri = default_uri(caller)
-    file = uris.sqlite_file(uris.absolute(uri, caller))
+    uri = uris.resolved(uri, caller)
+    file = uris.sqlite_file(uri)
     if file is not None and os.path.isabs(file) and not os.path.exists(file):
         raise NoStoreError(
             Problem(

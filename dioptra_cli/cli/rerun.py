@@ -270,7 +270,6 @@ def _require_all(recording: Recording, values: list[RecordedParameter], env: tup
 
 def _differences(recording: Recording, prepared: Prepared) -> list[str]:
     """Return in what code and environment are not those of the recording, in words."""
-    import socket
     from dataclasses import replace
 
     from dioptra_cli import __version__
@@ -291,7 +290,7 @@ def _differences(recording: Recording, prepared: Prepared) -> list[str]:
         archive.sha256 if archive else None,
         installed(environment.merged(base, environment.additions(base, settings)), project.directory),
         machine(),
-        socket.gethostname(),
+        os.uname().nodename,
         __version__,
     )
     return differences(recording, now)

@@ -22,8 +22,7 @@ from dioptra_cli.execution import directories, environment
 from dioptra_cli.execution.environment import JobSettings
 from dioptra_cli.execution.plan import Plan, make_plan
 from dioptra_cli.execution.process import Footer, ignore_until_exit, interruptible
-from dioptra_cli.execution.recording import RecordedOptions, value_as_json
-from dioptra_cli.execution.records import Origin
+from dioptra_cli.execution.records import Origin, RecordedOptions, value_as_json
 from dioptra_cli.execution.runner import Job, Result, execute
 from dioptra_cli.execution.source import Source, git, read_source, source_name
 from dioptra_cli.mlproject import loader

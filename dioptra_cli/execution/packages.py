@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from dioptra_cli.execution import environment
+from dioptra_cli.distributions import distributions
+from dioptra_cli.execution import directories, environment
 from dioptra_cli.execution.process import capture
-from dioptra_cli.parameters.secrets import without_credentials
 
 _SECONDS = 10.0
 """How long a Python may take to tell its path: on a network drive, the first start of one is slow."""
@@ -24,12 +24,8 @@ _QUESTION = (
 )
 """Runs in any Python 3. An empty piece of the path stands for the directory of the code itself. What is said before
 the first NUL and after the last one comes from elsewhere: start-up files may greet their user."""
-_DISTRIBUTION = re.compile(r"[^~\-.].*\.(?:dist|egg)-info")
-"""A directory of metadata. pip leaves some behind that begin with `~`."""
-_FIELD = re.compile(rb"^(Name|Version):[ \t]*(.*?)[ \t\r]*$", re.MULTILINE)
+_SEPARATORS = re.compile(r"[-_.]+")
 _DIOPTRAS_OWN = (environment.CHILD_PATH, environment.BUILTIN_PLUGINS)
-_HEAD = 4096
-"""Bytes of a metadata file in which its name and version are looked for: they come first."""
 
 
 @dataclass(frozen=True)
@@ -109,64 +105,9 @@ def _is_ours(executable: str, environ: Mapping[str, str]) -> bool:
 def _packages(search: Iterable[str], directory: str) -> tuple[str, ...]:
     """Return the packages on a search path as lines. Of two with the same name the first is the one imported."""
     found: dict[str, tuple[str, str]] = {}
+    cache = directories.packages()
     for place in dict.fromkeys(os.path.join(directory, piece) for piece in search):
-        for name, line in _distributions(place):
-            found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), (name.lower(), line))
+        for name, version, url, _ in distributions(place, cache):
+            line = f"{name} @ {url}" if url else f"{name}=={version}"
+            found.setdefault(_SEPARATORS.sub("-", name).lower(), (name.lower(), line))
     return tuple(line for _, line in sorted(found.values()))
-
-
-def _distributions(place: str) -> Iterator[tuple[str, str]]:
-    """Yield the name and the line of each package whose metadata lie in a directory."""
-    try:
-        names = [name for name in os.listdir(place) if _DISTRIBUTION.fullmatch(name)]
-    except OSError:  # there is no such directory, or it is a zip file
-        return
-    for entry in sorted(names):
-        directory = os.path.join(place, entry)
-        # An old .egg-info may be a single file.
-        fields = _fields(os.path.join(directory, "METADATA" if entry.endswith(".dist-info") else "PKG-INFO"))
-        fields = fields or _fields(directory)
-        name, version = fields.get("Name"), fields.get("Version")
-        if name and version:
-            url = _direct_url(os.path.join(directory, "direct_url.json"))
-            yield name, f"{name} @ {url}" if url else f"{name}=={version}"
-
-
-def _fields(file: str) -> dict[str, str]:
-    """Return the name and the version that a metadata file gives, as far as it can be read."""
-    try:
-        with open(file, "rb", buffering=0) as stream:
-            head = stream.read(_HEAD)
-    except OSError:
-        return {}
-    head = head.replace(b"\r\n", b"\n").partition(b"\n\n")[0]  # a description follows, which may say anything
-    return {key.decode(): value.decode("utf-8", "replace") for key, value in reversed(_FIELD.findall(head))}
-
-
-def _direct_url(file: str) -> str | None:
-    """Return where a package was installed from, without credentials; None where from an index.
-
-    https://packaging.python.org/en/latest/specifications/direct-url-data-structure/
-    """
-    try:
-        with open(file, encoding="utf-8") as stream:
-            text = stream.read()
-    except (OSError, UnicodeDecodeError):  # no such file, as a rule
-        return None
-    import json
-
-    try:
-        content = json.loads(text)
-        url = str(content["url"])
-        fragments: list[str] = []
-        if "vcs_info" in content:
-            url = f"{content['vcs_info']['vcs']}+{url}@{content['vcs_info']['commit_id']}"
-        elif "archive_info" in content:
-            info = content["archive_info"]
-            sums = [f"{name}={value}" for name, value in sorted(info.get("hashes", {}).items())]
-            fragments = [info["hash"]] if info.get("hash") else sums[:1]
-        if content.get("subdirectory"):
-            fragments.append(f"subdirectory={content['subdirectory']}")
-    except (ValueError, LookupError, TypeError, AttributeError):
-        return None
-    return without_credentials(url) + (f"#{'&'.join(fragments)}" if fragments else "")

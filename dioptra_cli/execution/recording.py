@@ -1,6 +1,6 @@
 """What a run has recorded about itself, read back, and in what things are different now.
 
-`records` writes the files that are read here; how a value and the state of git stand in them is told here for both.
+`records` writes the files that are read here.
 Starts nothing, and talks to no store: artifacts come through a function.
 """
 
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dioptra_cli.errors import Problem, UsageError
+from dioptra_cli.execution.records import RecordedOptions
 from dioptra_cli.mlproject import loader
 from dioptra_cli.mlproject.model import EntryPoint, Parameter
 from dioptra_cli.parameters.secrets import MASK
@@ -23,7 +24,6 @@ from dioptra_cli.tracking.protocol import LONGEST_PARAMETER, RecordedRun
 if TYPE_CHECKING:
     from dioptra_cli.execution.packages import Installed
     from dioptra_cli.execution.source import Source
-    from dioptra_cli.parameters.resolve import Value
 
 _REPLACED = "\N{REPLACEMENT CHARACTER}"
 _MOST_NAMED = 5
@@ -62,18 +62,6 @@ class RecordedParameter:
         if self.resolved is None or scheme_of(self.value) in REMOTE_SCHEMES:
             return self.value
         return self.resolved
-
-
-@dataclass(frozen=True)
-class RecordedOptions:
-    """The options of `run` that shape a run; as JSON, they have these names."""
-
-    env: Mapping[str, str] = field(default_factory=dict)
-    plugin_dirs: tuple[str, ...] = ()
-    timeout: float | None = None
-    flow_workers: int | None = None
-    log_level: str | None = None
-    log_as_json: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -211,18 +199,6 @@ def _parameters(run: RecordedRun, resolved: Mapping[str, Any]) -> tuple[tuple[Re
     return tuple(found), True
 
 
-def value_as_json(value: Value) -> dict[str, Any]:
-    """Return what a recording says of the value of a parameter."""
-    return {
-        "name": value.name,
-        "type": value.type,
-        "value": value.given,
-        "resolved": value.text,
-        "source": value.origin.value,
-        "declared": value.declared,
-    }
-
-
 def _from_artifact(entry: Mapping[str, Any]) -> RecordedParameter:
     return _parameter(
         str(entry["name"]),
@@ -270,22 +246,6 @@ def _options(recorded: Mapping[str, Any]) -> RecordedOptions:
         _text(recorded.get("log_level")),
         as_json if isinstance(as_json, bool) else None,
     )
-
-
-def git_as_json(source: Source) -> dict[str, Any]:
-    """Return what a recording says of a work tree. The diff is a file beside it."""
-    return {
-        "commit": source.commit,
-        "branch": source.branch,
-        "repository": source.repository,
-        "modified": source.dirty,
-        "untracked": list(source.untracked),
-        "untracked_omitted": source.untracked_omitted,
-        "diff": "git.diff" if source.diff else None,
-        "diff_omitted": source.diff_omitted,
-        "submodules": list(source.submodules),
-        "missing": list(source.missing),
-    }
 
 
 def _git(recorded: Mapping[str, Any], tags: Mapping[str, str], fetch: Fetch) -> RecordedGit | None:

@@ -9,17 +9,15 @@ import contextlib
 import getpass
 import json
 import os
-import platform
-import socket
+import sys
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from dioptra_cli import __version__
 from dioptra_cli.execution.plan import Plan
-from dioptra_cli.execution.recording import git_as_json, value_as_json
 from dioptra_cli.mlproject.model import Project
 from dioptra_cli.parameters.secrets import MASK, Masker, is_secret, shown
 
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
     from dioptra_cli.execution.packages import Installed
     from dioptra_cli.execution.source import Source
     from dioptra_cli.flows.report import FlowReport
+    from dioptra_cli.parameters.resolve import Value
 
 PROJECT_TAG = "dioptra.project"
 TOKEN_TAG = "dioptra.token"
@@ -55,6 +54,18 @@ class Origin:
     source: Source | None = None
     version: str | None = None
     archive: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class RecordedOptions:
+    """The options of `run` that shape a run; as JSON, they have these names."""
+
+    env: Mapping[str, str] = field(default_factory=dict)
+    plugin_dirs: tuple[str, ...] = ()
+    timeout: float | None = None
+    flow_workers: int | None = None
+    log_level: str | None = None
+    log_as_json: bool | None = None
 
 
 class Recorder:
@@ -104,7 +115,7 @@ class Recorder:
             "mlflow.project.backend": "local",
             PROJECT_TAG: origin.name,
             "dioptra.version": __version__,
-            "dioptra.host": socket.gethostname(),
+            "dioptra.host": os.uname().nodename,
             "dioptra.command": plan.command,
         }
         if len(parameters) <= _LONGEST_TAG:  # else the artifact has them; half of a JSON text is of no use
@@ -134,7 +145,7 @@ class Recorder:
         content = {
             "entry_point": plan.entry_point.name,
             "command": plan.command,
-            "python": platform.python_version(),
+            "python": sys.version.split()[0],
             "parameters": [{**value_as_json(value), "masked": MASK in value.given} for value in plan.values],
         }
         self._write_json("parameters.json", content)
@@ -156,7 +167,7 @@ class Recorder:
             "git": None if source is None else git_as_json(source),
             "archive": None if archive is None else {"uri": archive[0], "sha256": archive[1]},
             "platform": machine(),
-            "host": socket.gethostname(),
+            "host": os.uname().nodename,
             "user": _user(),
         }
 
@@ -227,6 +238,34 @@ def recorded_source(project: Project, masker: Masker) -> str:
     from dioptra_cli.mlproject.redaction import redacted
 
     return masker(redacted(project.source, is_secret, MASK))
+
+
+def value_as_json(value: Value) -> dict[str, Any]:
+    """Return what a recording says of the value of a parameter."""
+    return {
+        "name": value.name,
+        "type": value.type,
+        "value": value.given,
+        "resolved": value.text,
+        "source": value.origin.value,
+        "declared": value.declared,
+    }
+
+
+def git_as_json(source: Source) -> dict[str, Any]:
+    """Return what a recording says of a work tree. The diff is a file beside it."""
+    return {
+        "commit": source.commit,
+        "branch": source.branch,
+        "repository": source.repository,
+        "modified": source.dirty,
+        "untracked": list(source.untracked),
+        "untracked_omitted": source.untracked_omitted,
+        "diff": "git.diff" if source.diff else None,
+        "diff_omitted": source.diff_omitted,
+        "submodules": list(source.submodules),
+        "missing": list(source.missing),
+    }
 
 
 def machine() -> str:

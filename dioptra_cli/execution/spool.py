@@ -17,7 +17,6 @@ import fcntl
 import json
 import os
 import shutil
-import socket
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -112,7 +111,7 @@ class Entry:
     @property
     def is_elsewhere(self) -> bool:
         """Whether it was started on another machine, of which locks may tell nothing, and has not ended."""
-        return self.journal.ending is None and self.journal.host != socket.gethostname()
+        return self.journal.ending is None and self.journal.host != os.uname().nodename
 
     @contextlib.contextmanager
     def claimed(self) -> Iterator[Entry | None]:
@@ -189,7 +188,7 @@ class Spool:
                 project=project,
                 entry_point=entry_point,
                 tracking_uri=tracking_uri,
-                host=socket.gethostname(),
+                host=os.uname().nodename,
                 started=_now(),
                 parameters=parameters,
                 has_secrets=has_secrets,

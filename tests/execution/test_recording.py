@@ -16,13 +16,12 @@ from dioptra_cli.execution.recording import (
     Fetch,
     Now,
     RecordedGit,
-    RecordedOptions,
     RecordedParameter,
     Recording,
     differences,
-    git_as_json,
     read_recording,
 )
+from dioptra_cli.execution.records import RecordedOptions, git_as_json
 from dioptra_cli.execution.source import Source
 from dioptra_cli.tracking.protocol import RecordedRun
 
