@@ -64,7 +64,7 @@ class Silent:
 here, base = os.getcwd(), environment.snapshot()
 project, found = loader.require("project")
 environment.prepare_this_process(10)
-tracker = open_tracker(uri, environ=base, directory=here, lock_directory=directories.locks())
+tracker = open_tracker(uri, environ=base, directory=here, cache_directory=directories.cache())
 selected = select(project, None, python=sys.executable)
 origin = Origin(project.directory, project.directory)
 def run():

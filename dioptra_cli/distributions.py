@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import sys
 import time
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from dioptra_cli.parameters.secrets import without_credentials
 _METADATA = (".dist-info", ".egg-info")
 _FIELD = re.compile(rb"^(Name|Version):[ \t]*(.*?)[ \t\r]*$", re.MULTILINE)
 _GROUP = re.compile(r"^\s*\[\s*(mlflow\.[\w.]+)\s*\]", re.MULTILINE)
+_MLFLOW = ("mlflow", "mlflow-skinny", "mlflow-tracing")
 _HEAD = 4096
 """Bytes of a metadata file in which its name and version are looked for: they come first."""
 _FORMAT = 1
@@ -41,12 +43,12 @@ class Distribution(NamedTuple):
     plugins: tuple[str, ...]
 
 
-def distributions(place: str, cache: str) -> list[Distribution]:
+def distributions(place: str, cache_directory: str | None) -> list[Distribution]:
     """Return what the metadata in a directory tell, sorted by their names; what cannot be read is left out.
 
     Args:
         place: The absolute path of a directory of a search path, such as `site-packages`; it may not exist.
-        cache: The directory in which the answer is kept. It is made if there is something to keep.
+        cache_directory: Where dioptra keeps what it has found out; None to keep nothing.
     """
     try:
         state = os.stat(place)
@@ -55,8 +57,8 @@ def distributions(place: str, cache: str) -> list[Distribution]:
     if not os.path.isdir(place):  # a zip file
         return []
     key = [_FORMAT, place, state.st_mtime_ns, state.st_ino]
-    file = os.path.join(cache, f"{_checksum(place)}.json")
-    kept = _kept(file, key)
+    file = cache_directory and os.path.join(cache_directory, "packages", f"{_checksum(place)}.json")
+    kept = _kept(file, key) if file else None
     if kept is not None:
         return kept
     try:
@@ -69,9 +71,20 @@ def distributions(place: str, cache: str) -> list[Distribution]:
     # Installers give a changed package a directory of another name, or at least a new one; an `.egg-info` beside
     # source code is rewritten where it is.
     is_settled = time.time_ns() - state.st_mtime_ns > _SETTLED_NS
-    if names and is_settled and not any(name.endswith(".egg-info") for name in names):
+    if file and names and is_settled and not any(name.endswith(".egg-info") for name in names):
         _keep(file, key, found)
     return found
+
+
+def plugins_of_mlflow(cache_directory: str | None) -> frozenset[str]:
+    """Return which kinds of plugins others than MLflow itself have installed for this Python."""
+    return frozenset(
+        kind
+        for place in dict.fromkeys(map(os.path.abspath, sys.path))
+        for found in distributions(place, cache_directory)
+        if found.plugins and found.name.lower() not in _MLFLOW
+        for kind in found.plugins
+    )
 
 
 def _read(directory: str) -> Distribution | None:

@@ -117,7 +117,7 @@ def downloaded(
     from dioptra_cli.tracking.artifacts import MlflowArtifacts
 
     artifacts = MlflowArtifacts(
-        tracking_uri, directory=caller, lock_directory=locations.locks(), timeout=tracking_timeout
+        tracking_uri, directory=caller, cache_directory=locations.cache(), timeout=tracking_timeout
     )
     settings = Settings(base, artifacts=artifacts)
     cache = locations.downloads(storage_directory, caller)

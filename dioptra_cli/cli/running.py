@@ -181,6 +181,9 @@ def launch(
                 output.problems(plan.warnings, sys.stderr)
                 _say_environment(plan)
             environment.prepare_this_process(options.tracking_timeout)
+            if tracker is None:
+                recorded.expect(prepared.tracking_uri)
+            origin = _origin(prepared)
             copies = in_use.enter_context(
                 job.downloaded(
                     [*plan.remote, *job.remote_plugins(settings)],
@@ -200,7 +203,6 @@ def launch(
                     on_new_store=None if options.quiet else _say_new_store,
                     quiet=options.quiet,
                 )
-            origin = _origin(prepared)
             kept_runs.settle(tracker, quiet=options.quiet)
         result = execute(
             Job(

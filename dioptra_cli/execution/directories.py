@@ -26,14 +26,9 @@ def downloads(storage_directory: str | None, caller: str) -> str:
     return _cache("downloads")
 
 
-def locks() -> str:
-    """Return where processes leave their lock files."""
-    return _cache("locks")
-
-
-def packages() -> str:
-    """Return where is kept what is installed in which directory."""
-    return _cache("packages")
+def cache() -> str:
+    """Return where dioptra keeps lock files, and what it has found out about this machine."""
+    return _cache()
 
 
 def runs() -> str:

@@ -105,7 +105,7 @@ def _is_ours(executable: str, environ: Mapping[str, str]) -> bool:
 def _packages(search: Iterable[str], directory: str) -> tuple[str, ...]:
     """Return the packages on a search path as lines. Of two with the same name the first is the one imported."""
     found: dict[str, tuple[str, str]] = {}
-    cache = directories.packages()
+    cache = directories.cache()
     for place in dict.fromkeys(os.path.join(directory, piece) for piece in search):
         for name, version, url, _ in distributions(place, cache):
             line = f"{name} @ {url}" if url else f"{name}=={version}"

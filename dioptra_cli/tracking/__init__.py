@@ -13,7 +13,7 @@ def open_tracker(
     *,
     environ: Mapping[str, str],
     directory: str,
-    lock_directory: str,
+    cache_directory: str,
     on_new_store: Callable[[str], None] | None = None,
     timeout: float = 10.0,
     reading: bool = False,
@@ -24,7 +24,7 @@ def open_tracker(
         uri: The tracking URI; None for MLflow's own default.
         environ: Where credentials are read from.
         directory: Absolute; what a relative URI belongs to.
-        lock_directory: Where processes that open the same new database wait for each other.
+        cache_directory: Where dioptra keeps its lock files, and what it has found out about this machine.
         on_new_store: Called with the file of a new database before it is made, which takes seconds.
         timeout: Seconds to wait for the server or the store until a run is started; then, for each answer.
         reading: Whether nothing is to be recorded: a database that can only be read will do.
@@ -36,15 +36,35 @@ def open_tracker(
         from dioptra_cli.tracking import rest, transport  # http.client, which a local store does not need
 
         transport.require_address(uri)
-        if rest.speaks(uri, environ):
+        if rest.speaks(uri, environ, cache_directory):
             return rest.RestTracker(uri, environ, timeout)
     from dioptra_cli.tracking.mlflow_client import MlflowTracker
 
     return MlflowTracker(
         uri,
         directory=directory,
-        lock_directory=lock_directory,
+        cache_directory=cache_directory,
         on_new_store=on_new_store,
         reading=reading,
         timeout=timeout,
     )
+
+
+def prepare(uri: str | None, *, directory: str, cache_directory: str) -> None:
+    """Begin what takes long in `open_tracker`, in a thread: the caller has something else to do meanwhile."""
+    from dioptra_cli.tracking import mlflow_import, uris
+
+    uri = uris.resolved(uri, directory)
+    if not is_server(uri):
+        mlflow_import.begin(sql=uris.sqlite_file(uri) is not None, cache_directory=cache_directory)
+
+
+def open_on_server(url: str, store: str, timeout: float) -> Tracker:
+    """Return a tracker on a store of this machine through a server that runs over it.
+
+    Raises:
+        TrackingError: Nothing listens there.
+    """
+    from dioptra_cli.tracking.rest import RestTracker
+
+    return RestTracker(url, {}, timeout, store=store)  # credentials are for other servers

@@ -27,16 +27,16 @@ class MlflowArtifacts:
     Args:
         tracking_uri: None for MLflow's own default.
         directory: Absolute; what a relative URI belongs to.
-        lock_directory: Where processes that open the same new database wait for each other.
+        cache_directory: Where dioptra keeps its lock files, and what it has found out about this machine.
         timeout: Seconds to wait for the store or the server.
     """
 
     def __init__(
-        self, tracking_uri: str | None, *, directory: str, lock_directory: str, timeout: float = 10.0
+        self, tracking_uri: str | None, *, directory: str, cache_directory: str, timeout: float = 10.0
     ) -> None:
         self._tracking_uri = tracking_uri
         self._directory = directory
-        self._lock_directory = lock_directory
+        self._cache_directory = cache_directory
         self._timeout = timeout
         self._lock = threading.Lock()
         self._opened: Any = None
@@ -140,7 +140,7 @@ class MlflowArtifacts:
                 uri = MlflowTracker(
                     self._tracking_uri,
                     directory=self._directory,
-                    lock_directory=self._lock_directory,
+                    cache_directory=self._cache_directory,
                     reading=True,
                     timeout=self._timeout,
                 ).uri

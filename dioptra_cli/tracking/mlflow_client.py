@@ -1,6 +1,6 @@
 """Records runs through MLflow's own client, in this process.
 
-Importing MLflow costs over a second, so it happens inside functions only, when a run is certain.
+Importing MLflow costs most of a second, so it happens only when a run is certain: see `mlflow_import`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from dioptra_cli.errors import Problem, TrackingError, printable
 from dioptra_cli.parameters.secrets import without_credentials
-from dioptra_cli.tracking import uris
+from dioptra_cli.tracking import mlflow_import, uris
 from dioptra_cli.tracking.database import is_passing
 from dioptra_cli.tracking.protocol import (
     LONGEST_PARAMETER,
@@ -61,7 +61,8 @@ class MlflowTracker:
     Args:
         uri: The tracking URI; None for MLflow's own default.
         directory: Absolute; what a relative URI belongs to.
-        lock_directory: Where processes that open the same new database wait for each other.
+        cache_directory: Where dioptra keeps its lock files, and what it has found out about this
+            machine; needed for a database.
         on_new_store: Called with the file of a new database before it is made, which takes seconds.
         reading: Whether nothing will be recorded: a database that can only be read will do.
         timeout: Seconds that a server may take to be connected, and a database to be free.
@@ -75,7 +76,7 @@ class MlflowTracker:
         uri: str | None,
         *,
         directory: str,
-        lock_directory: str,
+        cache_directory: str | None,
         on_new_store: Callable[[str], None] | None = None,
         reading: bool = False,
         timeout: float = 10.0,
@@ -86,50 +87,50 @@ class MlflowTracker:
 
             require_listener(uri, timeout)
         began = time.monotonic()
-        with _without_collector():
-            import mlflow
-
-            self._uri = uris.resolved(uri, directory)
-            self._timeout = timeout
-            mlflow.set_tracking_uri(self._uri)
+        self._uri = uris.resolved(uri, directory)
+        self._timeout = timeout
+        file = uris.sqlite_file(self._uri)
+        # What is no absolute path is in memory, or a URI of sqlite's own.
+        self._database = file if file is not None and os.path.isabs(file) else None
+        self._mlflow = mlflow_import.finish(sql=file is not None, cache_directory=cache_directory)
+        with mlflow_import.without_collector():
+            self._mlflow.set_tracking_uri(self._uri)
             # What it has to say, an error says as well.
             logging.getLogger("alembic").setLevel(logging.CRITICAL)
-            file = uris.sqlite_file(self._uri)
-            # What is no absolute path is in memory, or a URI of sqlite's own.
-            self._database = file if file is not None and os.path.isabs(file) else None
             with self._explained():
-                if self._database is None:
-                    self._client = mlflow.MlflowClient(self._uri)
+                if self._database is None or cache_directory is None:
+                    self._client = self._mlflow.MlflowClient(self._uri)
                 else:
                     # On a busy machine the import takes most of the time; the database has to get some.
                     left = max(timeout - (time.monotonic() - began), timeout / 2)
-                    self._open(self._database, lock_directory, on_new_store, reading, left)
+                    locks = os.path.join(cache_directory, "locks")
+                    self._open(self._database, locks, on_new_store, reading, left)
 
     def _open(
         self,
         file: str,
-        lock_directory: str,
+        locks: str,
         on_new_store: Callable[[str], None] | None,
         reading: bool,
         timeout: float,
     ) -> None:
-        import mlflow
-
         from dioptra_cli.tracking import database
 
-        with database.opening(file, lock_directory):
+        with database.opening(file, locks):
             database.require_database(file, reading=reading, timeout=timeout)
-            migrations = os.path.join(os.path.dirname(mlflow.__file__), "store", "db_migrations", "versions")
-            database.require_schema(file, self._uri, migrations, mlflow.__version__)
+            migrations = os.path.join(
+                os.path.dirname(str(self._mlflow.__file__)), "store", "db_migrations", "versions"
+            )
+            database.require_schema(file, self._uri, migrations, self._mlflow.__version__)
             if on_new_store is not None and not os.path.exists(file):
                 on_new_store(file)
-            self._client = mlflow.MlflowClient(self._uri)
+            self._client = self._mlflow.MlflowClient(self._uri)
             self._client.search_experiments(max_results=1)  # creates the tables of a new database
 
     @classmethod
     def on_server(cls, uri: str, timeout: float = 10.0) -> MlflowTracker:
         """Return a tracker on the server at an http(s) URI, which nothing of this machine matters to."""
-        return cls(uri, directory=os.sep, lock_directory=os.sep, timeout=timeout)
+        return cls(uri, directory=os.sep, cache_directory=None, timeout=timeout)
 
     @property
     def uri(self) -> str:
@@ -315,24 +316,6 @@ class MlflowTracker:
                 ),
                 retryable=_may_pass(error),
             ) from error
-
-
-@contextlib.contextmanager
-def _without_collector() -> Iterator[None]:
-    """Keep the garbage collector from walking MLflow's 150 000 objects again and again while they are made.
-
-    Frozen objects are not looked at later either.
-    """
-    import gc
-
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        if enabled:
-            gc.enable()
 
 
 def _recorded(run: Any) -> RecordedRun:

@@ -6,7 +6,6 @@ left to MLflow's own.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import time
@@ -14,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
 
+from dioptra_cli.distributions import plugins_of_mlflow
 from dioptra_cli.tracking import access
 from dioptra_cli.tracking.protocol import (
     LONGEST_PARAMETER,
@@ -65,14 +65,14 @@ _UNDERSTOOD = (
     access.CLIENT_CERT_PATH,
 )
 _SIGNED = "MLFLOW_TRACKING_AWS_SIGV4"
-_HEADER_PLUGINS = b"mlflow.request_header_provider"
+_HEADER_PLUGINS = "mlflow.request_header_provider"
 
 
-def speaks(uri: str, environ: Mapping[str, str]) -> bool:
+def speaks(uri: str, environ: Mapping[str, str], cache_directory: str | None = None) -> bool:
     """Return whether this client can talk to the server at `uri` as MLflow's own would.
 
     Not with request signing, other ways to log in, workspaces or other settings of `MLFLOW_TRACKING_*`, a proxy, or
-    plugins that add headers.
+    plugins that add headers. See `distributions` for the cache.
     """
     if not is_server(uri):
         return False
@@ -85,7 +85,7 @@ def speaks(uri: str, environ: Mapping[str, str]) -> bool:
         return False
     if _may_use_proxy(environ) and uses_proxy(uri):
         return False
-    return not _has_header_plugins()
+    return _HEADER_PLUGINS not in plugins_of_mlflow(cache_directory)
 
 
 class RestTracker:
@@ -97,14 +97,18 @@ class RestTracker:
             `access.read`.
         timeout: Seconds until the server has to be connected and a run started; then, for each answer with all
             its repetitions.
+        store: The URI of the store itself, where the server is only a quicker way to it: what others get.
 
     Raises:
         TrackingError: Nothing listened there, so long, or it is not the server it should be.
     """
 
-    def __init__(self, uri: str, environ: Mapping[str, str], timeout: float = 10.0) -> None:
+    def __init__(
+        self, uri: str, environ: Mapping[str, str], timeout: float = 10.0, *, store: str | None = None
+    ) -> None:
         began = time.monotonic()
-        self._uri = uri
+        self._url = uri
+        self._uri = store or uri
         self._timeout = timeout
         self._http = Transport(uri, access.read(uri, environ), timeout)
         self._http.connect()
@@ -330,7 +334,7 @@ class RestTracker:
     def _careful(self) -> MlflowTracker:
         from dioptra_cli.tracking.mlflow_client import MlflowTracker
 
-        return MlflowTracker.on_server(self._uri, self._timeout)
+        return MlflowTracker.on_server(self._url, self._timeout)
 
     def _get(self, endpoint: str, query: Mapping[str, str]) -> Any:
         return self._http.json("GET", f"{_API}/{endpoint}?{urlencode(query)}")
@@ -377,24 +381,3 @@ def _may_use_proxy(environ: Mapping[str, str]) -> bool:
     if sys.platform in ("darwin", "win32"):
         return True
     return any(environ[name] for name in environ if name.lower().endswith("_proxy"))
-
-
-def _has_header_plugins() -> bool:
-    """Return whether an installed distribution adds headers to MLflow's requests.
-
-    Reads the files that declare plugins; `importlib.metadata` would cost more than all requests of a run.
-    """
-    for directory in sys.path:
-        with contextlib.suppress(OSError):
-            for name in os.listdir(directory or os.curdir):
-                if name.endswith("-info") and _HEADER_PLUGINS in _content(
-                    f"{directory or os.curdir}/{name}/entry_points.txt"
-                ):
-                    return True
-    return False
-
-
-def _content(path: str) -> bytes:
-    with contextlib.suppress(OSError), open(path, "rb", buffering=0) as file:
-        return file.read()
-    return b""

@@ -27,9 +27,7 @@ def absolute(uri: str, directory: str) -> str:
         path, question, query = rest.partition("?")
         if not path or path.startswith((":memory:", "file:", "/")):
             return uri
-        if _sqlalchemy_decodes_paths():
-            directory = directory.replace("%", "%25").replace("?", "%3F")
-        return f"{prefix}{os.path.join(directory, path)}{question}{query}"
+        return f"{prefix}{os.path.join(_in_sqlite_uri(directory), path)}{question}{query}"
     path = uri
     if uri.startswith("file:"):
         path = uri.removeprefix("file:")
@@ -87,6 +85,15 @@ def is_server(uri: str) -> bool:
 def is_local(uri: str) -> bool:
     """Return whether a tracking URI is a store on this machine."""
     return uri.startswith("file:") or sqlite_file(uri) is not None
+
+
+def of_sqlite_file(file: str) -> str:
+    """Return the tracking URI of a database of that absolute path."""
+    return f"sqlite:///{_in_sqlite_uri(file)}"
+
+
+def _in_sqlite_uri(path: str) -> str:
+    return path.replace("%", "%25").replace("?", "%3F") if _sqlalchemy_decodes_paths() else path
 
 
 @cache

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:D
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with nothing in it, which takes seconds to make."""
     directory = tmp_path_factory.mktemp("store")
-    MlflowTracker("sqlite:///empty.db", directory=str(directory), lock_directory=str(directory))
+    MlflowTracker("sqlite:///empty.db", directory=str(directory), cache_directory=str(directory))
     return directory / "empty.db"
 
 
@@ -41,7 +41,7 @@ def store(tmp_path: Path, empty_store: Path) -> Path:
 def opened(store: Path, timeout: float = 0.3) -> Tracker:
     locks = str(store.parent / "locks")
     return open_tracker(
-        f"sqlite:///{store}", environ={}, directory="/", lock_directory=locks, timeout=timeout
+        f"sqlite:///{store}", environ={}, directory="/", cache_directory=locks, timeout=timeout
     )
 
 
@@ -160,7 +160,7 @@ def test_what_is_no_database(tmp_path: Path, content: bytes, message: str) -> No
 
 def test_a_database_that_cannot_be_opened_is_told_before_mlflow_tries(tmp_path: Path) -> None:
     with refused("cannot write the store /proc/new.db: ", "--tracking-uri", retryable=False):
-        open_tracker("sqlite:////proc/new.db", environ={}, directory="/", lock_directory=str(tmp_path))
+        open_tracker("sqlite:////proc/new.db", environ={}, directory="/", cache_directory=str(tmp_path))
     (tmp_path / "directory").mkdir()
     for reading, what in ((False, "write"), (True, "read")):
         with refused(f"cannot {what} the store", "Is a directory", retryable=False):
@@ -219,7 +219,7 @@ def failing(action):
         print(error.retryable, error)
 
 def opened(name):
-    return open_tracker(f"sqlite:///{name}", environ={}, directory=sys.argv[1], lock_directory=sys.argv[1])
+    return open_tracker(f"sqlite:///{name}", environ={}, directory=sys.argv[1], cache_directory=sys.argv[1])
 
 prepare_this_process()
 limit(100_000)

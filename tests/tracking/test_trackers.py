@@ -280,11 +280,11 @@ def test_rest_and_mlflow_record_the_same(
     from mlflow import MlflowClient
 
     with mlflow_server() as url:
-        fast = open_tracker(url, environ={}, directory=str(tmp_path), lock_directory=str(tmp_path))
+        fast = open_tracker(url, environ={}, directory=str(tmp_path), cache_directory=str(tmp_path))
         assert isinstance(fast, rest.RestTracker)
         careful = MlflowTracker.on_server(url)
         monkeypatch.chdir(tmp_path)  # artifacts of a store without a server lie below
-        local = MlflowTracker("sqlite:///local.db", directory=str(tmp_path), lock_directory=str(tmp_path))
+        local = MlflowTracker("sqlite:///local.db", directory=str(tmp_path), cache_directory=str(tmp_path))
         client = MlflowClient(url)
         seen = [
             look_at_both(reader, record_a_run(tracker, tmp_path, name), tmp_path)
@@ -328,7 +328,7 @@ def test_a_sqlite_store(tmp_path: Path) -> None:
             "sqlite:///new.db",
             environ={},
             directory=str(tmp_path),
-            lock_directory=str(tmp_path / "locks"),
+            cache_directory=str(tmp_path / "locks"),
             on_new_store=announced.append,
         )
 
@@ -353,7 +353,7 @@ from dioptra_cli.execution.environment import prepare_this_process
 from dioptra_cli.tracking import open_tracker
 from dioptra_cli.tracking.protocol import RunRequest, RunStatus
 prepare_this_process()
-tracker = open_tracker("sqlite:///new.db", environ={}, directory=sys.argv[1], lock_directory=sys.argv[1] + "/locks")
+tracker = open_tracker("sqlite:///new.db", environ={}, directory=sys.argv[1], cache_directory=sys.argv[1] + "/locks")
 print("open", flush=True)
 sys.stdin.readline()
 run = tracker.start(RunRequest(experiment_name="the same"))

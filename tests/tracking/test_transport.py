@@ -249,7 +249,7 @@ def test_nobody_is_there(free_port: int) -> None:
 @pytest.mark.parametrize("uri", ["http://[::1", "http://127.0.0.1:99999", "http://h:x", "http://"])
 def test_a_malformed_uri(uri: str, tmp_path: Path) -> None:
     with pytest.raises(TrackingError) as caught:
-        open_tracker(uri, environ={}, directory="/", lock_directory=str(tmp_path), timeout=HANG)
+        open_tracker(uri, environ={}, directory="/", cache_directory=str(tmp_path), timeout=HANG)
     assert not caught.value.retryable
     assert uri in str(caught.value)
 

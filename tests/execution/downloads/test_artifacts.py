@@ -35,7 +35,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def artifacts(store: Path) -> MlflowArtifacts:
     """Return what reads the artifacts of the store."""
-    return MlflowArtifacts("sqlite:///mlflow.db", directory=str(store), lock_directory=str(store / "locks"))
+    return MlflowArtifacts("sqlite:///mlflow.db", directory=str(store), cache_directory=str(store / "locks"))
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +191,7 @@ def test_model_and_artifacts_of_one_name_are_put_together(
 
 def test_tracking_server_that_is_not_there(fetch: Fetch, tmp_path: Path) -> None:
     unreachable = MlflowArtifacts(
-        "http://127.0.0.1:1", directory=str(tmp_path), lock_directory=str(tmp_path / "locks"), timeout=0.5
+        "http://127.0.0.1:1", directory=str(tmp_path), cache_directory=str(tmp_path / "locks"), timeout=0.5
     )
     with pytest.raises(TrackingError):
         unreachable.locate("runs:/1/a")
@@ -249,7 +249,7 @@ def test_artifacts_that_a_server_hands_out(server: str, fetch: Fetch, tmp_path: 
 
     client: Any = MlflowClient(server, server)
     fetch.configure(
-        artifacts=MlflowArtifacts(server, directory=str(tmp_path), lock_directory=str(tmp_path / "locks"))
+        artifacts=MlflowArtifacts(server, directory=str(tmp_path), cache_directory=str(tmp_path / "locks"))
     )
     run = client.create_run(client.create_experiment("served"))
     assert run.info.artifact_uri.startswith("mlflow-artifacts:")
