@@ -23,7 +23,19 @@ ALLOWED = {
     "execution": ("errors", "mlproject", "parameters", "distributions", "flows"),
     "scaffold": ("errors", "mlproject", "parameters"),
     "validation": ("errors", "mlproject", "parameters", "execution"),
-    "cli": ("errors", "mlproject", "parameters", "tracking", "flows", "execution", "scaffold", "validation"),
+    "stores": ("errors", "tracking", "execution"),
+    "session": ("errors", "mlproject", "parameters", "tracking", "execution", "stores"),
+    "cli": (
+        "stores",
+        "errors",
+        "mlproject",
+        "parameters",
+        "tracking",
+        "flows",
+        "execution",
+        "scaffold",
+        "validation",
+    ),
 }
 EXCEPTIONS = {
     (f"execution/{module}.py", "tracking.protocol") for module in ("runner", "spool", "delivery", "recording")

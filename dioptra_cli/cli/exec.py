@@ -73,7 +73,7 @@ def _exec(target: str, options: JobOptions, words: list[str]) -> None:
         settings = job.job_settings(options, base, project.directory, caller)
         named = options.tracking_uri or base.get(environment.TRACKING_URI)
         tracking_uri = uris.resolved(named, caller)
-        remote = job.remote_plugins(settings)
+        remote = settings.remote
         with job.downloaded(
             remote,
             storage_directory=options.storage_dir,
@@ -81,6 +81,6 @@ def _exec(target: str, options: JobOptions, words: list[str]) -> None:
             base=base,
             caller=caller,
         ) as copies:
-            settings = job.with_local_plugins(settings, copies)
+            settings = settings.with_downloads(copies)
     added = environment.additions(base, settings, tracking_uri=tracking_uri)
     replace_process(words, cwd=project.directory, env=environment.merged(base, added))

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from dioptra_cli.cli import output
 from dioptra_cli.cli.options import TRACKING_TIMEOUT, require_pairs
 from dioptra_cli.errors import Problem, UsageError
-from dioptra_cli.execution import directories as locations
 from dioptra_cli.execution import environment
 from dioptra_cli.execution.environment import JobSettings
-from dioptra_cli.parameters.uris import REMOTE_SCHEMES, scheme_of
 
 
 @dataclass(frozen=True)
@@ -37,47 +34,22 @@ def job_settings(options: JobOptions, base: Mapping[str, str], project: str, cal
     Raises:
         UsageError: A `--plugin-dir` does not exist, or an `--env` is malformed.
     """
-    directories: list[str] = []
-    collections: set[str] = set()
-    missing: list[Problem] = []
-    for directory, where in environment.plugin_directories(options.plugin_dirs, base, project, caller):
-        if scheme_of(directory) in REMOTE_SCHEMES or os.path.isdir(directory):
-            if directory not in directories:
-                directories.append(directory)
-                if where in environment.COLLECTIONS:
-                    collections.add(directory)
-        elif where.startswith("DIOPTRA_"):
-            output.warning(f"{where}: the plugin directory '{directory}' does not exist; it is left out")
-        else:
-            missing.append(Problem("no-plugin-dir", f"{where}: there is no directory '{directory}'"))
-    if missing:
-        raise UsageError(missing)
+    plugins = environment.find_plugin_directories(options.plugin_dirs, base, project, caller)
+    for directory, where in plugins.left_out:
+        output.warning(f"{where}: the plugin directory '{directory}' does not exist; it is left out")
+    if plugins.missing:
+        raise UsageError(
+            Problem("no-plugin-dir", f"{where}: there is no directory '{directory}'")
+            for directory, where in plugins.missing
+        )
     return JobSettings(
-        tuple(directories),
-        frozenset(collections),
+        plugins.directories,
+        plugins.collections,
         options.log_level,
         options.log_as_json,
         options.flow_workers,
         tuple(require_pairs("--env", options.env).items()),
     )
-
-
-def remote_plugins(settings: JobSettings) -> list[str]:
-    """Return the plugin directories that have to be downloaded."""
-    return [d for d in settings.plugin_directories if scheme_of(d) in REMOTE_SCHEMES]
-
-
-def with_local_plugins(settings: JobSettings, copies: Mapping[str, str]) -> JobSettings:
-    """Return the settings with local copies in place of remote plugin directories.
-
-    A collection is imported from the directory that it lies in. That of a copy holds nothing else.
-    """
-
-    def local(directory: str) -> str:
-        copy = copies.get(directory, directory)
-        return os.path.dirname(copy) if directory in settings.collections else copy
-
-    return replace(settings, plugin_directories=tuple(map(local, settings.plugin_directories)))
 
 
 @contextlib.contextmanager
@@ -112,16 +84,18 @@ def downloaded(
         yield {}
         return
     # A run without downloads should not pay for what they need.
+    from dioptra_cli import stores
     from dioptra_cli.cli.progress import download_progress
-    from dioptra_cli.execution.downloads import Settings, fetch_all
-    from dioptra_cli.tracking.artifacts import MlflowArtifacts
 
-    artifacts = MlflowArtifacts(
-        tracking_uri, directory=caller, cache_directory=locations.cache(), timeout=tracking_timeout
-    )
-    settings = Settings(base, artifacts=artifacts)
-    cache = locations.downloads(storage_directory, caller)
     with download_progress(quiet) as progress:
-        copies = fetch_all(uris, cache_dir=cache, settings=settings, progress=progress)
+        copies = stores.fetch(
+            uris,
+            storage_directory=storage_directory,
+            tracking_uri=tracking_uri,
+            environ=base,
+            caller=caller,
+            timeout=tracking_timeout,
+            progress=progress,
+        )
     with copies:
         yield copies.paths

@@ -83,7 +83,7 @@ def _list(options: _Options) -> int:
         tracking_uri = uris.absolute(named, caller) if named else None
         with (
             job.downloaded(
-                job.remote_plugins(settings),
+                settings.remote,
                 storage_directory=options.storage_dir,
                 tracking_uri=tracking_uri,
                 base=base,
@@ -92,7 +92,7 @@ def _list(options: _Options) -> int:
             ) as copies,
             SignalGuard() as guard,
         ):
-            settings = job.with_local_plugins(settings, copies)
+            settings = settings.with_downloads(copies)
             added = environment.additions(base, settings, tracking_uri=tracking_uri)
             env = environment.merged(base, added)
             listing = list_plugins(env, cwd=directory, guard=guard, timeout=options.timeout)

@@ -10,15 +10,12 @@ import math
 import os
 import re
 import time
-import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from dioptra_cli.cli import output
 from dioptra_cli.errors import Problem, TrackingError, UsageError
-from dioptra_cli.execution import local_server
-from dioptra_cli.execution.local_server import Server, ServerGone
 from dioptra_cli.tracking.protocol import RecordedRun, Tracker
 
 if TYPE_CHECKING:
@@ -86,70 +83,20 @@ def connect(
 ) -> Tracker:
     """Return a tracker, and say so where its server makes us wait.
 
-    A server of our own over the store (`dioptra server start`) is used where it records the same.
-
     Args:
         uri: The tracking URI; None for MLflow's own default.
         timeout: Seconds.
-        on_new_store: See `open_tracker`.
+        on_new_store: See `stores.connect`.
         quiet: Whether to say nothing.
-        reading: See `open_tracker`.
+        reading: See `stores.connect`.
 
     Raises:
         TrackingError: It cannot be reached or opened.
     """
-    from dioptra_cli.execution import directories, environment
-    from dioptra_cli.tracking import open_tracker
+    from dioptra_cli import stores
 
-    server = _server_over(uri, reading=reading)
-    if server is not None:
-        with contextlib.suppress(ServerGone, TrackingError):
-            return _through(server, timeout)
     with output.waiting_for(uri, timeout, quiet=quiet):
-        return open_tracker(
-            uri,
-            environ=environment.snapshot(),
-            directory=os.getcwd(),
-            cache_directory=directories.cache(),
-            timeout=timeout,
-            on_new_store=on_new_store,
-            reading=reading,
-        )
-
-
-def expect(uri: str | None) -> None:
-    """Begin what takes long in `connect`: the caller has something else to do meanwhile."""
-    from dioptra_cli.execution import directories
-    from dioptra_cli.tracking import prepare
-
-    if _server_over(uri) is None:
-        prepare(uri, directory=os.getcwd(), cache_directory=directories.cache())
-
-
-def _server_over(uri: str | None, *, reading: bool = False) -> Server | None:
-    """Return the server of our own over a store, if a run is recorded through it as it is without.
-
-    Artifacts of new experiments go below the directory in which it was started.
-    """
-    from dioptra_cli.tracking import uris
-
-    caller = os.getcwd()
-    file = uris.sqlite_file(uris.resolved(uri, caller))
-    if file is None or not os.path.isabs(file):
-        return None
-    server = local_server.find(file)
-    return server if server is not None and (reading or server.directory == caller) else None
-
-
-def _through(server: Server, timeout: float) -> Tracker:
-    """Return a tracker that uses a server, and keeps it from ending, until the tracker is not used any more."""
-    from dioptra_cli.tracking import open_on_server, uris
-
-    with contextlib.ExitStack() as in_use:
-        in_use.enter_context(local_server.use(server))
-        tracker = open_on_server(server.url, uris.of_sqlite_file(server.store), timeout)
-        weakref.finalize(tracker, in_use.pop_all().close)
-    return tracker
+        return stores.connect(uri, timeout, on_new_store=on_new_store, reading=reading)
 
 
 def store_of(entry: Entry, given: str | None, timeout: float) -> Tracker:

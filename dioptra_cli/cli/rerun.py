@@ -273,7 +273,6 @@ def _differences(recording: Recording, prepared: Prepared) -> list[str]:
     from dataclasses import replace
 
     from dioptra_cli import __version__
-    from dioptra_cli.cli import job
     from dioptra_cli.execution import environment
     from dioptra_cli.execution.packages import installed
     from dioptra_cli.execution.recording import Now, differences
@@ -283,7 +282,7 @@ def _differences(recording: Recording, prepared: Prepared) -> list[str]:
     source, archive = prepared.source, prepared.place.archive
     if source is not None:
         source = replace(source, diff=masker(source.diff), untracked=tuple(map(masker, source.untracked)))
-    settings = job.with_local_plugins(prepared.settings, {})
+    settings = prepared.settings.with_downloads({})
     now = Now(
         source,
         masker(project.source),

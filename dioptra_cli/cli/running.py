@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dioptra_cli import stores
 from dioptra_cli.cli import job, kept_runs, output, recorded
 from dioptra_cli.cli.options import name_value_pairs
 from dioptra_cli.cli.projects import Located, located, require_valid
 from dioptra_cli.errors import ExitCode, Level, Problem, printable
 from dioptra_cli.execution import directories, environment
 from dioptra_cli.execution.environment import JobSettings
-from dioptra_cli.execution.plan import Plan, make_plan
+from dioptra_cli.execution.plan import Plan, make_plan, masker_of
 from dioptra_cli.execution.process import Footer, ignore_until_exit, interruptible
 from dioptra_cli.execution.records import Origin, RecordedOptions, value_as_json
 from dioptra_cli.execution.runner import Job, Result, execute
@@ -182,11 +183,11 @@ def launch(
                 _say_environment(plan)
             environment.prepare_this_process(options.tracking_timeout)
             if tracker is None:
-                recorded.expect(prepared.tracking_uri)
+                stores.expect(prepared.tracking_uri)
             origin = _origin(prepared)
             copies = in_use.enter_context(
                 job.downloaded(
-                    [*plan.remote, *job.remote_plugins(settings)],
+                    [*plan.remote, *settings.remote],
                     storage_directory=options.storage_dir,
                     tracking_uri=prepared.tracking_uri,
                     base=base,
@@ -209,7 +210,7 @@ def launch(
                 plan,
                 origin,
                 replace(request, tags={**request.tags, **(extra_tags or {})}),
-                job.with_local_plugins(settings, copies),
+                settings.with_downloads(copies),
                 base,
                 masker,
                 spool=directories.runs(),
@@ -237,20 +238,8 @@ def _tracking_uri(options: Options, base: Mapping[str, str]) -> str | None:
 def _secrets(
     options: Options, values: Mapping[str, Given], base: Mapping[str, str], project: Project | None
 ) -> Masker:
-    """Return what must not be seen of a run; None for a project that is not known yet.
-
-    The MLproject file, which is recorded, holds the defaults of all entry points.
-    """
-    return Masker(
-        base,
-        _given_environment(options),
-        {name: given.text for name, given in values.items()},
-        {environment.TRACKING_URI: _tracking_uri(options, base) or ""},
-        *(
-            {name: parameter.default or "" for name, parameter in entry_point.parameters.items()}
-            for entry_point in (project.entry_points.values() if project else ())
-        ),
-    )
+    uri = {environment.TRACKING_URI: _tracking_uri(options, base) or ""}
+    return masker_of(project, values, base, _given_environment(options), uri)
 
 
 def _origin(prepared: Prepared) -> Origin:

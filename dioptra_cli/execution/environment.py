@@ -8,7 +8,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from dioptra_cli.parameters.uris import REMOTE_SCHEMES, scheme_of
 
 PLUGIN_DIR = "DIOPTRA_PLUGIN_DIR"
 LOG_LEVEL = "DIOPTRA_JOB_LOG_LEVEL"
@@ -73,6 +76,23 @@ class JobSettings:
     log_as_json: bool | None = None
     flow_workers: int | None = None
     extra: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def remote(self) -> list[str]:
+        """The plugin directories that have to be downloaded."""
+        return [d for d in self.plugin_directories if scheme_of(d) in REMOTE_SCHEMES]
+
+    def with_downloads(self, copies: Mapping[str, str]) -> JobSettings:
+        """Return the settings with local copies in place of remote plugin directories.
+
+        A collection is imported from the directory that it lies in. That of a copy holds nothing else.
+        """
+
+        def local(directory: str) -> str:
+            copy = copies.get(directory, directory)
+            return os.path.dirname(copy) if directory in self.collections else copy
+
+        return replace(self, plugin_directories=tuple(map(local, self.plugin_directories)))
 
 
 def snapshot() -> dict[str, str]:
@@ -232,3 +252,39 @@ def plugin_directories(
     own = os.path.join(project, "task-plugins")
     if os.path.isdir(own):
         yield own, "the project"
+
+
+class PluginDirectories(NamedTuple):
+    """The plugin directories of a run.
+
+    Attributes:
+        directories: Those that there are, and remote ones as their URI; first found first.
+        collections: Those of them that are a collection themselves; see `COLLECTIONS`.
+        missing: Those that an option names and that do not exist, each with the option.
+        left_out: The same of a variable.
+    """
+
+    directories: tuple[str, ...]
+    collections: frozenset[str]
+    missing: tuple[tuple[str, str], ...]
+    left_out: tuple[tuple[str, str], ...]
+
+
+def find_plugin_directories(
+    options: Sequence[str], base: Mapping[str, str], project: str, caller: str
+) -> PluginDirectories:
+    """Look which of `plugin_directories` exist."""
+    directories: list[str] = []
+    collections: set[str] = set()
+    missing: dict[bool, list[tuple[str, str]]] = {True: [], False: []}
+    for directory, where in plugin_directories(options, base, project, caller):
+        if scheme_of(directory) in REMOTE_SCHEMES or os.path.isdir(directory):
+            if directory not in directories:
+                directories.append(directory)
+                if where in COLLECTIONS:
+                    collections.add(directory)
+        else:
+            missing[where.startswith("DIOPTRA_")].append((directory, where))
+    return PluginDirectories(
+        tuple(directories), frozenset(collections), tuple(missing[False]), tuple(missing[True])
+    )

@@ -63,6 +63,26 @@ class Plan:
         return replace(self, values=values, command=masker(self.command if refused else command))
 
 
+def masker_of(
+    project: Project | None, values: Mapping[str, Given], *environments: Mapping[str, str]
+) -> Masker:
+    """Return what must not be seen of a run.
+
+    Args:
+        project: Its MLproject file is recorded, with the defaults of all entry points. None if it is not known yet.
+        values: What is given for parameters.
+        environments: Variables that the command gets.
+    """
+    return Masker(
+        *environments,
+        {name: given.text for name, given in values.items()},
+        *(
+            {name: parameter.default or "" for name, parameter in entry_point.parameters.items()}
+            for entry_point in (project.entry_points.values() if project else ())
+        ),
+    )
+
+
 def make_plan(
     project: Project,
     selected: Selected,

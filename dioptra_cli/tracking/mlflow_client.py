@@ -36,6 +36,7 @@ from dioptra_cli.tracking.reading import (
     PAGE,
     PASSING_ERRORS,
     arriving,
+    copy_local,
     fetch_local,
     inside,
     is_on_this_machine,
@@ -89,6 +90,7 @@ class MlflowTracker:
         began = time.monotonic()
         self._uri = uris.resolved(uri, directory)
         self._timeout = timeout
+        self._artifact_uris: dict[str, str] = {}
         file = uris.sqlite_file(self._uri)
         # What is no absolute path is in memory, or a URI of sqlite's own.
         self._database = file if file is not None and os.path.isabs(file) else None
@@ -150,9 +152,9 @@ class MlflowTracker:
                 self.set_tags(request.run_id, tags)  # first of all the token, by which it is found again
                 self._client.update_run(request.run_id, status="RUNNING", name=request.run_name)
             else:
-                experiment = self._repeated(lambda: self._experiment(request))
-                run = self._client.create_run(experiment, tags=tags, run_name=request.run_name)
+                run = self._create(request, tags)
         info = run.info
+        self._artifact_uris[info.run_id] = info.artifact_uri
         return StartedRun(
             info.run_id, info.experiment_id, request.run_name or info.run_name or "", info.artifact_uri
         )
@@ -187,6 +189,10 @@ class MlflowTracker:
 
     def log_artifacts(self, run_id: str, directory: str) -> None:
         """Copy files into the run. See `Tracker.log_artifacts`."""
+        artifact_uri = self._artifact_uris.get(run_id) or self.run(run_id).artifact_uri
+        if is_on_this_machine(artifact_uri):
+            copy_local(directory, artifact_uri)
+            return
         with self._writing():
             self._client.log_artifacts(run_id, directory)
 
@@ -232,6 +238,15 @@ class MlflowTracker:
                 # MLflow may make the directories that the path names.
                 os.replace(self._client.download_artifacts(run_id, path, os.path.dirname(aside)), aside)
             return os.path.join(directory, name)
+
+    def _create(self, request: RunRequest, tags: Mapping[str, str]) -> Any:
+        def create(experiment: str) -> Any:
+            return self._client.create_run(experiment, tags=tags, run_name=request.run_name)
+
+        if request.experiment_name is None and self._database is not None:
+            with contextlib.suppress(_mlflow_exception()):  # what is wrong with the experiment is told below
+                return create(request.experiment_id or _DEFAULT_EXPERIMENT)
+        return create(self._repeated(lambda: self._experiment(request)))
 
     def _experiment(self, request: RunRequest) -> str:
         if request.experiment_name is not None:

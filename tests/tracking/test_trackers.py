@@ -467,6 +467,7 @@ def test_a_proxy_and_a_plugin_are_left_to_mlflow(tmp_path: Path, monkeypatch: py
     assert rest.speaks("http://h", os.environ)
     plugin = tmp_path / "p-1.dist-info"
     plugin.mkdir()
+    (plugin / "METADATA").write_text("Name: p\nVersion: 1\n")
     (plugin / "entry_points.txt").write_text("[mlflow.request_header_provider]\nx=y\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     assert not rest.speaks("http://h", {})
