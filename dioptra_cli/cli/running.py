@@ -1,46 +1,36 @@
-"""What `dioptra run` does: load, check, resolve, plan, download, run, report."""
+"""What `dioptra run` does until something is started: load, check, resolve, plan; `executing` does the rest."""
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from dioptra_cli import stores
-from dioptra_cli.cli import job, kept_runs, output, recorded
+from dioptra_cli.cli import job, output
 from dioptra_cli.cli.options import name_value_pairs
 from dioptra_cli.cli.projects import Located, located, require_valid
 from dioptra_cli.errors import ExitCode, Level, Problem, printable
-from dioptra_cli.execution import directories, environment
+from dioptra_cli.execution import environment
 from dioptra_cli.execution.environment import JobSettings
 from dioptra_cli.execution.plan import Plan, make_plan, masker_of
-from dioptra_cli.execution.process import Footer, ignore_until_exit, interruptible
-from dioptra_cli.execution.records import Origin, RecordedOptions, value_as_json
-from dioptra_cli.execution.runner import Job, Result, execute
-from dioptra_cli.execution.source import Source, git, read_source, source_name
+from dioptra_cli.execution.process import interruptible
 from dioptra_cli.mlproject import loader
 from dioptra_cli.mlproject.model import Project
 from dioptra_cli.mlproject.selection import Selected, select
 from dioptra_cli.parameters import resolve
 from dioptra_cli.parameters.resolve import Given, Value
-from dioptra_cli.parameters.secrets import Masker, shown, without_credentials
-from dioptra_cli.tracking import uris
-from dioptra_cli.tracking.protocol import RunRequest, Tracker
+from dioptra_cli.parameters.secrets import Masker, shown
+from dioptra_cli.tracking.protocol import RunRequest
 
 if TYPE_CHECKING:
-    from dioptra_cli.flows.report import FlowReport
-
-
-_MISCALLED = (2, ExitCode.NOT_EXECUTABLE, ExitCode.NOT_FOUND)
-"""Exit codes of commands that were called wrongly: 2 is that of argparse, click and bash."""
+    from dioptra_cli.execution.source import Source
+    from dioptra_cli.tracking.protocol import Tracker
 
 
 @dataclass(frozen=True)
@@ -107,6 +97,8 @@ class Prepared:
     @cached_property
     def source(self) -> Source | None:
         """The state of the code, read once: what is compared is what is recorded."""
+        from dioptra_cli.execution.source import read_source
+
         return read_source(self.project.directory) if self.place.is_work_tree else self.place.source
 
     @cached_property
@@ -161,74 +153,28 @@ def launch(
         tracker: Where to record it, if that is open already.
         extra_tags: Tags for the run beside those of the options.
     """
-    options, base, masker = prepared.options, prepared.base, prepared.masker
-    with contextlib.ExitStack() as in_use:
-        with interruptible():
-            output.hide(masker)
-            request, more = _request(options, base)
-            plan = make_plan(
-                prepared.project,
-                prepared.selected,
-                prepared.values,
-                caller_directory=prepared.caller,
-                found=prepared.found,
-                malformed=[*prepared.malformed, *more],
-            )
-            settings = prepared.settings
-            if options.dry_run:
-                _show_plan(plan, prepared)
-                return ExitCode.OK
-            if not options.quiet:
-                output.problems(plan.warnings, sys.stderr)
-                _say_environment(plan)
-            environment.prepare_this_process(options.tracking_timeout)
-            if tracker is None:
-                stores.expect(prepared.tracking_uri)
-            origin = _origin(prepared)
-            copies = in_use.enter_context(
-                job.downloaded(
-                    [*plan.remote, *settings.remote],
-                    storage_directory=options.storage_dir,
-                    tracking_uri=prepared.tracking_uri,
-                    base=base,
-                    caller=prepared.caller,
-                    tracking_timeout=options.tracking_timeout,
-                    quiet=options.quiet,
-                )
-            )
-            plan = plan.with_downloads(copies)
-            if tracker is None:
-                tracker = recorded.connect(
-                    prepared.tracking_uri,
-                    options.tracking_timeout,
-                    on_new_store=None if options.quiet else _say_new_store,
-                    quiet=options.quiet,
-                )
-            kept_runs.settle(tracker, quiet=options.quiet)
-        result = execute(
-            Job(
-                plan,
-                origin,
-                replace(request, tags={**request.tags, **(extra_tags or {})}),
-                settings.with_downloads(copies),
-                base,
-                masker,
-                spool=directories.runs(),
-                options=asdict(_recorded_options(options)),
-                timeout=options.timeout,
-                patience=options.tracking_timeout,
-                capture=options.capture,
-                provenance=options.provenance,
-                stdout_to=sys.stderr.fileno() if options.as_json else sys.stdout.fileno(),
-            ),
-            tracker,
-            _Reporter(options, plan.masked(masker), tracker, base),
+    options = prepared.options
+    with interruptible():
+        output.hide(prepared.masker)
+        request, more = _request(options, prepared.base)
+        plan = make_plan(
+            prepared.project,
+            prepared.selected,
+            prepared.values,
+            caller_directory=prepared.caller,
+            found=prepared.found,
+            malformed=[*prepared.malformed, *more],
         )
-        ignore_until_exit()  # the run is closed: what comes now must not make another exit code of its own
-    _report(result, tracker.uri, options)
-    if result.exit_code in _MISCALLED and not options.quiet:
-        _say_what_may_not_fit(plan)
-    return result.exit_code
+        if options.dry_run:
+            _show_plan(plan, prepared)
+            return ExitCode.OK
+        if not options.quiet:
+            output.problems(plan.warnings, sys.stderr)
+            _say_environment(plan)
+        request = replace(request, tags={**request.tags, **(extra_tags or {})})
+        from dioptra_cli.cli import executing  # a call that is refused does not need it
+
+    return executing.carry_out(prepared, plan, request, tracker)
 
 
 def _tracking_uri(options: Options, base: Mapping[str, str]) -> str | None:
@@ -239,45 +185,16 @@ def _secrets(
     options: Options, values: Mapping[str, Given], base: Mapping[str, str], project: Project | None
 ) -> Masker:
     uri = {environment.TRACKING_URI: _tracking_uri(options, base) or ""}
-    return masker_of(project, values, base, _given_environment(options), uri)
+    return masker_of(project, values, base, given_environment(options), uri)
 
 
-def _origin(prepared: Prepared) -> Origin:
-    """Return what is recorded of where the project comes from."""
-    place, directory = prepared.place, prepared.project.directory
-    if place.is_work_tree and not prepared.options.provenance:  # the state of the code is not asked for
-        return Origin(directory, source_name(directory, git(directory, "rev-parse", "--show-toplevel")))
-    source = prepared.source
-    name = directory if place.is_work_tree else place.name
-    of_mlflow = source_name(name, source.root) if source and os.path.isabs(name) else name
-    archive = None if place.archive is None else (place.archive.uri, place.archive.sha256)
-    return Origin(name, of_mlflow, source, place.version, archive)
-
-
-def _given_environment(options: Options) -> dict[str, str]:
+def given_environment(options: Options) -> dict[str, str]:
     """Return what `--env` gives; what is malformed is refused elsewhere."""
     pairs, _problems = name_value_pairs("--env", options.env)
     return pairs
 
 
-def _recorded_options(options: Options) -> RecordedOptions:
-    """Return what `rerun` has to ask for again, beside the project and its parameters."""
-    return RecordedOptions(
-        {name: shown(name, value) for name, value in _given_environment(options).items()},
-        tuple(
-            without_credentials(directory)
-            if "://" in directory
-            else os.path.abspath(os.path.expanduser(directory))
-            for directory in options.plugin_dirs
-        ),
-        options.timeout,
-        options.flow_workers,
-        options.log_level,
-        options.log_as_json,
-    )
-
-
-def _say_what_may_not_fit(plan: Plan) -> None:
+def say_what_may_not_fit(plan: Plan) -> None:
     """Warn where the command does not fit the scripts that it calls. It takes time, so that no good run does it."""
     from dioptra_cli.validation.validate import check_calls
 
@@ -337,10 +254,6 @@ def _say_environment(plan: Plan) -> None:
         )
 
 
-def _say_new_store(file: str) -> None:
-    output.note(f"making a new store: {file}")
-
-
 def _show_plan(plan: Plan, prepared: Prepared) -> None:
     """Print what would run, on standard output, without secrets."""
     masker = prepared.masker
@@ -348,10 +261,12 @@ def _show_plan(plan: Plan, prepared: Prepared) -> None:
     added = {name: masker(shown(name, value)) for name, value in added.items()}
     plan = plan.masked(masker)
     if prepared.options.as_json:
+        import json
+
         click.echo(json.dumps(_plan_as_json(plan, added), indent=2, ensure_ascii=False))
         return
     output.problems(plan.warnings, sys.stderr)
-    _say_what_may_not_fit(plan)
+    say_what_may_not_fit(plan)
     _say_environment(plan)
     heading = click.style(printable(plan.entry_point.name), fg="green", bold=True)
     heading += f" in {printable(plan.project.directory)}"
@@ -384,6 +299,8 @@ def _shown_value(value: Value) -> str:
 
 
 def _plan_as_json(plan: Plan, added: Mapping[str, str]) -> dict[str, Any]:
+    from dioptra_cli.execution.records import value_as_json
+
     return {
         "project": plan.project.name,
         "directory": plan.project.directory,
@@ -392,70 +309,3 @@ def _plan_as_json(plan: Plan, added: Mapping[str, str]) -> dict[str, Any]:
         "command": plan.command,
         "environment": dict(added),
     }
-
-
-class _Reporter:
-    """Passes on what the runner says, as far as the user wants to hear it. The plan is a masked one."""
-
-    def __init__(self, options: Options, plan: Plan, tracker: Tracker, base: Mapping[str, str]) -> None:
-        self._quiet = options.quiet
-        # With --json, standard output is for a program; and a terminal without a name obeys no sequences.
-        self._live = not (options.quiet or options.as_json) and base.get("TERM", "") not in ("", "dumb")
-        if options.verbose:
-            self.note(f"tracking at {without_credentials(tracker.uri)}")
-            self.note(f"$ {plan.command.rstrip()}")
-
-    def note(self, text: str) -> None:
-        if not self._quiet:
-            output.note(text)
-
-    def warning(self, text: str) -> None:
-        output.warning(text)
-
-    def footer(self, flow_events: str) -> Footer | None:
-        if not (self._live and sys.stderr.isatty()):
-            return None
-        from dioptra_cli.cli import flow_display
-        from dioptra_cli.flows.report import FlowEvents
-
-        poll = FlowEvents(flow_events).poll
-        return flow_display.FlowList(poll, encoding=sys.stderr.encoding, colors=output.colored(sys.stderr))
-
-
-def _report_flows(flows: Sequence[FlowReport], exit_code: int) -> None:
-    if flows:
-        from dioptra_cli.cli import flow_display
-
-        for line in flow_display.conclusion(flows, sys.stderr.encoding):
-            output.note(line)
-        if exit_code == 0:
-            for line in flow_display.contradictions(flows):
-                output.warning(line)
-
-
-def _report(result: Result, tracking_uri: str, options: Options) -> None:
-    """Say what became of the run; with `--json`, print it."""
-    if not options.quiet:
-        _report_flows(result.flows, result.exit_code)
-        place = f"run {result.run.run_id} {result.status.value}"
-        output.note(f"{result.end} after {result.seconds:.1f} s · {place}")
-        if sys.stderr.isatty() and uris.is_local(tracking_uri):
-            output.note(f"to look at it: mlflow ui --backend-store-uri {shlex.quote(tracking_uri)}")
-    if options.as_json:
-        record = {
-            "run_id": result.run.run_id,
-            "run_name": result.run.run_name,
-            "experiment_id": result.run.experiment_id,
-            "status": result.status.value,
-            "exit_code": result.exit_code,
-            "end": result.end,
-            "seconds": round(result.seconds, 3),
-            "artifact_uri": without_credentials(result.run.artifact_uri),
-            "tracking_uri": without_credentials(tracking_uri),
-            "recorded": not result.failures,
-            "flows": [
-                {"name": flow.name, "state": flow.state, "tasks": len(flow.work), "seconds": flow.seconds}
-                for flow in result.flows
-            ],
-        }
-        click.echo(json.dumps(record, ensure_ascii=False))

@@ -11,8 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from dioptra_cli.parameters.uris import REMOTE_SCHEMES, scheme_of
-
 PLUGIN_DIR = "DIOPTRA_PLUGIN_DIR"
 LOG_LEVEL = "DIOPTRA_JOB_LOG_LEVEL"
 LOG_AS_JSON = "DIOPTRA_JOB_LOG_AS_JSON"
@@ -80,7 +78,7 @@ class JobSettings:
     @property
     def remote(self) -> list[str]:
         """The plugin directories that have to be downloaded."""
-        return [d for d in self.plugin_directories if scheme_of(d) in REMOTE_SCHEMES]
+        return [directory for directory in self.plugin_directories if _is_remote(directory)]
 
     def with_downloads(self, copies: Mapping[str, str]) -> JobSettings:
         """Return the settings with local copies in place of remote plugin directories.
@@ -93,6 +91,15 @@ class JobSettings:
             return os.path.dirname(copy) if directory in self.collections else copy
 
         return replace(self, plugin_directories=tuple(map(local, self.plugin_directories)))
+
+
+def _is_remote(directory: str) -> bool:
+    from dioptra_cli.parameters.uris import (  # calls that start nothing have no use for it
+        REMOTE_SCHEMES,
+        scheme_of,
+    )
+
+    return scheme_of(directory) in REMOTE_SCHEMES
 
 
 def snapshot() -> dict[str, str]:
@@ -278,7 +285,7 @@ def find_plugin_directories(
     collections: set[str] = set()
     missing: dict[bool, list[tuple[str, str]]] = {True: [], False: []}
     for directory, where in plugin_directories(options, base, project, caller):
-        if scheme_of(directory) in REMOTE_SCHEMES or os.path.isdir(directory):
+        if _is_remote(directory) or os.path.isdir(directory):
             if directory not in directories:
                 directories.append(directory)
                 if where in COLLECTIONS:

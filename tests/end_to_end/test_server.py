@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -29,6 +30,15 @@ run = client.create_run(made.experiment_id)
 client.log_text(run.info.run_id, "what the run says", "said/it.txt")
 print(json.dumps([made.experiment_id, made.artifact_location, run.info.run_id]))
 """
+
+
+PROJECT = """\
+entry_points:
+  main:
+    parameters: {a: float}
+    command: echo "$MLFLOW_TRACKING_URI"
+"""
+IMPORTED = re.compile(r"\| +mlflow\.")
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +84,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def test_a_server_from_its_start_to_its_end(dioptra: Any, tmp_path: Path) -> None:
+def test_a_server_from_its_start_to_its_end(dioptra: Any, store: Any, tmp_path: Path) -> None:
     here = tmp_path / "a place"
     here.mkdir()
     for_others = {"MLFLOW_HOST": "0.0.0.0", "MLFLOW_GUNICORN_OPTS": "-w 9", "UVICORN_HOST": "0.0.0.0"}
@@ -113,8 +123,29 @@ def test_a_server_from_its_start_to_its_end(dioptra: Any, tmp_path: Path) -> Non
     assert answer["experiment"]["artifact_location"] == f"{location.removesuffix(identity)}{made}"
     assert call(f"{url}/get-artifact?path=said/it.txt&run_uuid={run_id}") == b"what the run says"
 
+    # Runs here use it: without MLflow in the process, and as if there were none for their script.
+    (here / "MLproject").write_text(PROJECT)
+    imports = {"PYTHONPROFILEIMPORTTIME": "1"}
+    ran = dioptra("run", ".", "-P", "a=1", "--experiment-name", "new", cwd=here, env=imports)
+    assert (ran.code, ran.out) == (0, f"sqlite:///{here}/mlflow.db\n"), ran.err
+    assert not IMPORTED.search(ran.err)
+    listed = dioptra("runs", "--json", cwd=here, env=imports)
+    assert [run["status"] for run in listed.json] == ["FINISHED"]
+    assert not IMPORTED.search(listed.err)
+    # From elsewhere, new experiments would get the wrong place for their artifacts.
+    other = dioptra(
+        "run", str(here), "-P", "a=1", "--tracking-uri", f"sqlite:///{here}/mlflow.db", env=imports
+    )
+    assert IMPORTED.search(other.err)
+    through, direct = type(store)(here / "mlflow.db").runs[-2:]
+    assert (through.parameters, through.status) == (direct.parameters, direct.status)
+    assert set(through.tags) == set(direct.tags)
+    assert through.artifacts.parent.parent.parent == here / "mlruns"
+    assert through.artifact("logs/stdout.log") == direct.artifact("logs/stdout.log")
+
     found = local_server.find(str(here / "mlflow.db"))
     assert found is not None
+    assert found.users() == []
     with local_server.use(found):
         assert "1 run uses it" in dioptra("server", "status", cwd=here).out
         assert dioptra("server", "status", "--json", cwd=here).json[0]["users"] == [os.getpid()]

@@ -8,16 +8,19 @@ one event loop; `capture` may be called from any. Nothing here prints; what a us
 
 from __future__ import annotations
 
-from dioptra_cli.execution.process.child import Cause, End, Event, Footer, Grace, Outcome, run_child
-from dioptra_cli.execution.process.commands import Captured, capture, replace_process
-from dioptra_cli.execution.process.signals import (
-    Interrupted,
-    SignalGuard,
-    ignore_until_exit,
-    interruptible,
-    signal_name,
-    undisturbed,
-)
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dioptra_cli.execution.process.child import Cause, End, Event, Footer, Grace, Outcome, run_child
+    from dioptra_cli.execution.process.commands import Captured, capture, replace_process
+    from dioptra_cli.execution.process.signals import (
+        Interrupted,
+        SignalGuard,
+        ignore_until_exit,
+        interruptible,
+        signal_name,
+        undisturbed,
+    )
 
 __all__ = [
     "Captured",
@@ -37,3 +40,18 @@ __all__ = [
     "signal_name",
     "undisturbed",
 ]
+
+_HOMES = {
+    "child": ("Cause", "End", "Event", "Footer", "Grace", "Outcome", "run_child"),
+    "commands": ("Captured", "capture", "replace_process"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module of a name when it is asked for: a call that is refused needs signals alone."""
+    import importlib
+
+    home = next((home for home, names in _HOMES.items() if name in names), "signals")
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{home}"), name)
