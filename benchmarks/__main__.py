@@ -45,9 +45,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--only", nargs="+", choices=NAMES, metavar="NAME", help=f"run these alone: {', '.join(NAMES)}"
     )
-    parser.add_argument(
-        "--quick", action="store_true", help="fewer rounds and less data: about a minute and a half"
-    )
+    parser.add_argument("--quick", action="store_true", help="fewer rounds and less data: about two minutes")
     parser.add_argument(
         "--rounds", type=int, help="how many rounds of what takes a second (default: about 5)"
     )

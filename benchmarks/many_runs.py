@@ -44,34 +44,10 @@ def run():
 measure(run, runs)
 """
 DIOPTRA = """
-import os, sys
-from dioptra_cli.execution import directories, environment
-from dioptra_cli.execution.environment import JobSettings
-from dioptra_cli.execution.plan import make_plan
-from dioptra_cli.execution.records import Origin
-from dioptra_cli.execution.runner import Job, execute
-from dioptra_cli.mlproject import loader
-from dioptra_cli.mlproject.selection import select
-from dioptra_cli.parameters.secrets import Masker
-from dioptra_cli.tracking import open_tracker
-from dioptra_cli.tracking.protocol import RunRequest
-
-class Silent:
-    def note(self, text): pass
-    def warning(self, text): raise SystemExit(text)
-    def footer(self, flow_events): pass
-
-here, base = os.getcwd(), environment.snapshot()
-project, found = loader.require("project")
-environment.prepare_this_process(10)
-tracker = open_tracker(uri, environ=base, directory=here, cache_directory=directories.cache())
-selected = select(project, None, python=sys.executable)
-origin = Origin(project.directory, project.directory)
+from dioptra_cli.session import Session
+session = Session("project", tracking_uri=uri)
 def run():
-    plan = make_plan(project, selected, {}, caller_directory=here, found=found)
-    request = RunRequest()
-    job = Job(plan, origin, request, JobSettings(), base, Masker(base), spool=directories.runs())
-    result = execute(job, tracker, Silent())
+    result = session.run()
     assert result.exit_code == 0 and not result.failures
 measure(run, runs)
 """

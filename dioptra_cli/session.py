@@ -46,7 +46,8 @@ class Session:
         plugin_dirs: Directories of task plugins, as for `--plugin-dir`.
         env: Variables that the commands get.
         storage_dir: Where downloads are kept; None for the cache.
-        tracking_timeout: Seconds to wait for the store at the start and at the end of a run.
+        tracking_timeout: Seconds to wait for the store at the start and at the end of a run; None for
+            `MLFLOW_HTTP_REQUEST_TIMEOUT`, else 10.
         reporter: Hears what happens; by default, nobody does.
 
     Raises:
@@ -64,12 +65,13 @@ class Session:
         plugin_dirs: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
         storage_dir: str | None = None,
-        tracking_timeout: float = 10.0,
+        tracking_timeout: float | None = None,
         reporter: Reporter | None = None,
     ) -> None:
         self._base, self._caller = environment.snapshot(), os.getcwd()
         self._uri = tracking_uri or self._base.get(environment.TRACKING_URI)
-        environment.prepare_this_process(tracking_timeout)
+        self._timeout = tracking_timeout or environment.tracking_timeout()
+        environment.prepare_this_process(self._timeout)
         self._project, self._found = loader.require(os.path.abspath(project))
         plugins = environment.find_plugin_directories(
             plugin_dirs, self._base, self._project.directory, self._caller
@@ -85,9 +87,8 @@ class Session:
         self._experiment = experiment_name or self._base.get(environment.EXPERIMENT_NAME) or None
         self._experiment_id = None if self._experiment else self._base.get(environment.EXPERIMENT_ID) or None
         self._storage_dir = storage_dir
-        self._timeout = tracking_timeout
         self._reporter = reporter or _Silent()
-        self._tracker = stores.connect(self._uri, tracking_timeout)
+        self._tracker = stores.connect(self._uri, self._timeout)
 
     def run(
         self,

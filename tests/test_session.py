@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -112,3 +113,17 @@ except DioptraError as error:
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert "nowhere" in done.stdout or "127.0.0.1:1" in done.stdout
+
+
+def test_the_example_of_the_readme(tmp_path: Path) -> None:
+    root = Path(__file__).resolve().parent.parent
+    blocks = re.findall(r"```python\n(.*?)```", (root / "README.md").read_text(), re.DOTALL)
+    (code,) = (block for block in blocks if "session" in block)
+    (tmp_path / "sample_projects").symlink_to(root / "sample_projects")
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert [line.split()[-2:] for line in done.stdout.splitlines() if "Hello" not in line] == [
+        ["FINISHED", "0"]
+    ] * 2
+    assert "Hello, Grace!" in done.stdout

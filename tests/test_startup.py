@@ -88,11 +88,11 @@ CALLS = [
     Call("_complete zsh 3 -- dioptra run -e ma", 0, 28, RUNNING | FORMATS | WRAPPING),
     Call("run --help", 0, 28, RUNNING),
     Call("run --nonsense", 2, 28, RUNNING),
-    Call("run nowhere", 2, 66, frozenset()),
-    Call("run . -e mian", 2, 66, frozenset()),
-    Call("run . -P rate=fast", 2, 66, frozenset()),
-    Call("run .", 2, 66, frozenset()),  # without the value that it needs
-    Call("run . -P rate=1 --dry-run", 0, 70, frozenset()),
+    Call("run nowhere", 2, 44, RUNNING - {"signal"} | FORMATS - {"shlex"}),
+    Call("run . -e mian", 2, 44, RUNNING - {"signal"} | FORMATS - {"shlex"}),
+    Call("run . -P rate=fast", 2, 44, RUNNING - {"signal"} | FORMATS - {"shlex"}),
+    Call("run .", 2, 44, RUNNING - {"signal"} | FORMATS - {"shlex"}),  # without the value that it needs
+    Call("run . -P rate=1 --dry-run", 0, 48, RUNNING - {"signal"} | FORMATS - {"shlex"}),
     Call("runs", 0, 50, frozenset()),  # where nothing was ever recorded
     Call("schema", 0, 21, RUNNING),
     Call("completion bash", 0, 9, RUNNING | READING | FORMATS | WRAPPING),

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dioptra_cli.cli import output
-from dioptra_cli.cli.options import TRACKING_TIMEOUT, require_pairs
+from dioptra_cli.cli.options import require_pairs
 from dioptra_cli.errors import Problem, UsageError
 from dioptra_cli.execution import environment
 from dioptra_cli.execution.environment import JobSettings
@@ -60,7 +60,7 @@ def downloaded(
     tracking_uri: str | None,
     base: Mapping[str, str],
     caller: str,
-    tracking_timeout: float = TRACKING_TIMEOUT,
+    tracking_timeout: float | None = None,
     quiet: bool = False,
 ) -> Iterator[Mapping[str, str]]:
     """Download what is remote, side by side, with a progress bar on a terminal.
@@ -71,7 +71,8 @@ def downloaded(
         tracking_uri: Where runs and models are looked up; None for MLflow's default.
         base: The environment that credentials and endpoints are read from.
         caller: Absolute; what relative directories and URIs belong to.
-        tracking_timeout: Seconds to wait for the store in which runs and models are looked up.
+        tracking_timeout: Seconds to wait for the store in which runs and models are looked up; None for the
+            usual.
         quiet: Whether to show no progress.
 
     Yields:
@@ -94,7 +95,7 @@ def downloaded(
             tracking_uri=tracking_uri,
             environ=base,
             caller=caller,
-            timeout=tracking_timeout,
+            timeout=tracking_timeout or environment.tracking_timeout(),
             progress=progress,
         )
     with copies:

@@ -11,6 +11,7 @@ import click
 
 from dioptra_cli.cli import completion
 from dioptra_cli.errors import Problem, UsageError
+from dioptra_cli.execution import environment
 from dioptra_cli.execution.environment import LOG_LEVELS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -43,11 +44,10 @@ def seconds_option(name: str, **settings: Any) -> Callable[[Command], Command]:
     )
 
 
-TRACKING_TIMEOUT = 10.0
 tracking_timeout_option = seconds_option(
     "--tracking-timeout",
-    default=TRACKING_TIMEOUT,
-    show_default=True,
+    default=environment.tracking_timeout,
+    show_default="10.0, or MLFLOW_HTTP_REQUEST_TIMEOUT",
     help="How long to wait for the tracking store.",
 )
 

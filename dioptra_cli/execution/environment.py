@@ -125,6 +125,12 @@ def asks_click_to_complete() -> bool:
     return "_DIOPTRA_COMPLETE" in os.environ
 
 
+def tracking_timeout() -> float:
+    """Return how many seconds the user lets a tracking server take: `MLFLOW_HTTP_REQUEST_TIMEOUT`, else 10."""
+    said = snapshot().get("MLFLOW_HTTP_REQUEST_TIMEOUT", "")
+    return float(said) if said.isdecimal() and int(said) else 10.0
+
+
 def prepare_this_process(tracking_timeout: float = 10.0) -> None:
     """Set up this process for calling MLflow: quiet, and not waiting for minutes. The user's settings win.
 
