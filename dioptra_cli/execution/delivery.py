@@ -52,19 +52,32 @@ def deliver(
     Returns:
         What the store did not take. Where it stays away, the rest is not tried.
     """
+    wanted = entry.journal.parameters
+    is_all_told = False
 
     def parameters() -> None:
-        wanted = entry.journal.parameters
-        if wanted:
-            there = tracker.logged_parameters(run.run_id)
-            missing = {name: value for name, value in wanted.items() if name not in there}
-            if missing:
-                tracker.log_parameters(run.run_id, missing)
+        nonlocal is_all_told
+        try:
+            tracker.log(run.run_id, wanted, ending.tags)
+            is_all_told = True
+            return
+        except TrackingError as error:
+            if error.retryable:
+                raise
+        # As a rule, the script has logged one of them with another value, such as `5.0` for `5`, which stays.
+        there = tracker.logged_parameters(run.run_id)
+        missing = {name: value for name, value in wanted.items() if name not in there}
+        if missing:
+            tracker.log_parameters(run.run_id, missing)
+
+    def tags() -> None:
+        if not is_all_told:
+            tracker.set_tags(run.run_id, ending.tags)
 
     steps: Iterable[tuple[str, Callable[[], object]]] = (
         (f"status {ending.status.value}", lambda: tracker.close(run.run_id, ending.status, ending.ended)),
         ("parameters", parameters),
-        ("tags", lambda: tracker.set_tags(run.run_id, ending.tags)),
+        ("tags", tags),
         ("artifacts", lambda: tracker.log_artifacts(run.run_id, entry.artifacts)),
     )
     failures: list[Failure] = []

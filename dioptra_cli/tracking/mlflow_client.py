@@ -171,21 +171,22 @@ class MlflowTracker:
 
     def log_parameters(self, run_id: str, parameters: Mapping[str, str]) -> None:
         """Add parameters; one longer than MLflow allows is cut. See `Tracker.log_parameters`."""
-        from mlflow.entities import Param
-
-        params = [Param(name, value[:LONGEST_PARAMETER]) for name, value in parameters.items()]
-        with self._writing():
-            for start in range(0, len(params), PARAMETERS_PER_BATCH):
-                self._client.log_batch(run_id, params=params[start : start + PARAMETERS_PER_BATCH])
+        self.log(run_id, parameters, {})
 
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags; one longer than MLflow allows is cut. See `Tracker.set_tags`."""
-        from mlflow.entities import RunTag
+        self.log(run_id, {}, tags)
 
+    def log(self, run_id: str, parameters: Mapping[str, str], tags: Mapping[str, str]) -> None:
+        """Add parameters and set tags; see `Tracker.log`."""
+        from mlflow.entities import Param, RunTag
+
+        params = [Param(name, value[:LONGEST_PARAMETER]) for name, value in parameters.items()]
         pairs = [RunTag(name, value[:LONGEST_TAG]) for name, value in tags.items()]
         with self._writing():
-            for start in range(0, len(pairs), PARAMETERS_PER_BATCH):
-                self._client.log_batch(run_id, tags=pairs[start : start + PARAMETERS_PER_BATCH])
+            for start in range(0, max(len(params), len(pairs)), PARAMETERS_PER_BATCH):
+                batch = slice(start, start + PARAMETERS_PER_BATCH)
+                self._client.log_batch(run_id, params=params[batch], tags=pairs[batch])
 
     def log_artifacts(self, run_id: str, directory: str) -> None:
         """Copy files into the run. See `Tracker.log_artifacts`."""

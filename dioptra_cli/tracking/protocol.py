@@ -107,6 +107,9 @@ class Tracker(Protocol):
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags."""
 
+    def log(self, run_id: str, parameters: Mapping[str, str], tags: Mapping[str, str]) -> None:
+        """Add parameters and set tags, at once where that is possible; one that is refused may keep all out."""
+
     def log_artifacts(self, run_id: str, directory: str) -> None:
         """Copy everything below `directory` into the run's artifacts."""
 

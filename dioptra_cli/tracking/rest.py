@@ -151,17 +151,19 @@ class RestTracker:
 
     def log_parameters(self, run_id: str, parameters: Mapping[str, str]) -> None:
         """Add parameters; one longer than MLflow allows is cut. See `Tracker.log_parameters`."""
-        params = [{"key": name, "value": value[:LONGEST_PARAMETER]} for name, value in parameters.items()]
-        for start in range(0, len(params), PARAMETERS_PER_BATCH):
-            batch = params[start : start + PARAMETERS_PER_BATCH]
-            self._post("runs/log-batch", {"run_id": run_id, "params": batch})
+        self.log(run_id, parameters, {})
 
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags; one longer than MLflow allows is cut. See `Tracker.set_tags`."""
+        self.log(run_id, {}, tags)
+
+    def log(self, run_id: str, parameters: Mapping[str, str], tags: Mapping[str, str]) -> None:
+        """Add parameters and set tags; see `Tracker.log`."""
+        params = [{"key": name, "value": value[:LONGEST_PARAMETER]} for name, value in parameters.items()]
         pairs = [{"key": name, "value": value[:LONGEST_TAG]} for name, value in tags.items()]
-        for start in range(0, len(pairs), PARAMETERS_PER_BATCH):
-            batch = pairs[start : start + PARAMETERS_PER_BATCH]
-            self._post("runs/log-batch", {"run_id": run_id, "tags": batch})
+        for start in range(0, max(len(params), len(pairs)), PARAMETERS_PER_BATCH):
+            batch = slice(start, start + PARAMETERS_PER_BATCH)
+            self._post("runs/log-batch", {"run_id": run_id, "params": params[batch], "tags": pairs[batch]})
 
     def log_artifacts(self, run_id: str, directory: str) -> None:
         """Copy files into the run: through the server where it proxies artifacts, or on this machine.

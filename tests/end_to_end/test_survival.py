@@ -105,7 +105,7 @@ def test_a_store_that_breaks_during_the_run_does_not_change_the_childs_result(
     )
     called = dioptra("run", str(directory), "-e", "main", "-P", "alpha=1", "--tracking-timeout", "0.2")
     assert called.code == 7
-    assert "not recorded: status FAILED, parameters, tags, artifacts: " in called.err
+    assert "not recorded: status FAILED, parameters, tags: " in called.err
     assert "'dioptra sync' delivers it" in called.err
 
     kept = dioptra("sync", "--dry-run", "--json").json
@@ -295,7 +295,7 @@ def test_ctrl_c_while_a_silent_server_is_waited_for(project: Any, start: Callabl
         running = start("run", str(directory), "--tracking-uri", address, "--tracking-timeout", "60")
         connection, _ = silent.accept()
         with connection:
-            assert connection.recv(1) == b"G"  # it asks, and will never hear
+            assert connection.recv(1) == b"P"  # it asks for a run, and will never hear
             running.signal(signal.SIGINT)
             code, said = running.end()
     assert code == 130, said
