@@ -11,7 +11,6 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from dioptra_cli.cli import output
@@ -284,8 +283,7 @@ def as_ended(run: RecordedRun, entry: Entry) -> RecordedRun:
     ending = entry.journal.ending
     if ending is None:
         return run
-    return replace(
-        run,
+    return run._replace(
         status=ending.status.value,
         ended=ending.ended,
         parameters={**entry.journal.parameters, **run.parameters},

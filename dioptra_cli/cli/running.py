@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -171,7 +171,7 @@ def launch(
         if not options.quiet:
             output.problems(plan.warnings, sys.stderr)
             _say_environment(plan)
-        request = replace(request, tags={**request.tags, **(extra_tags or {})})
+        request = request._replace(tags={**request.tags, **(extra_tags or {})})
         from dioptra_cli.cli import executing  # a call that is refused does not need it
 
     return executing.carry_out(prepared, plan, request, tracker)

@@ -9,8 +9,8 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from dioptra_cli.errors import DioptraError, TrackingError
 from dioptra_cli.execution.records import TOKEN_TAG, flow_tags, read_flows, write_flows
@@ -23,8 +23,7 @@ _LATEST_CREATION = 600.0
 """Seconds after which a store makes no run any more that was asked for."""
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(NamedTuple):
     """One thing that a store did not take.
 
     Attributes:
@@ -119,8 +118,7 @@ class Became(str, Enum):
     KEPT = "kept"
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(NamedTuple):
     """What became of one run that was kept.
 
     Attributes:

@@ -9,7 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dioptra_cli.distributions import distributions
 from dioptra_cli.execution import directories, environment
@@ -28,8 +28,7 @@ _SEPARATORS = re.compile(r"[-_.]+")
 _DIOPTRAS_OWN = (environment.CHILD_PATH, environment.BUILTIN_PLUGINS)
 
 
-@dataclass(frozen=True)
-class Installed:
+class Installed(NamedTuple):
     """A Python and what is installed in it.
 
     Attributes:

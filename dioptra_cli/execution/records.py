@@ -14,7 +14,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dioptra_cli import __version__
 from dioptra_cli.execution.plan import Plan
@@ -37,8 +37,7 @@ _MOST_FLOWS = 50
 """So many flows of one run are kept as a record and a picture: a script may run one for each of 1000 settings."""
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(NamedTuple):
     """Where the project of a run comes from.
 
     Attributes:

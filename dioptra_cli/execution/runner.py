@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from dioptra_cli.errors import DioptraError, LaunchError, Problem, TrackingError
 from dioptra_cli.execution import environment
@@ -96,8 +96,7 @@ class Job:
     stdout_to: int = _STDOUT
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """What became of a job.
 
     Attributes:
@@ -225,7 +224,7 @@ class _Execution:
             with _waiting(self._guard, self._reporter):
                 # Nothing has begun that could be left half done.
                 self._guard.lose_patience(self._guard.unheard)
-                run = self._tracker.start(replace(request, tags=tags, run_name=name))
+                run = self._tracker.start(request._replace(tags=tags, run_name=name))
         except (Interrupted, TrackingError) as error:
             # It may make the run all the same. Whoever finds the directory then can ask for it.
             self.is_to_be_kept = not isinstance(error, TrackingError) or error.retryable

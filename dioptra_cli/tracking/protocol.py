@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from types import MappingProxyType
+from typing import NamedTuple, Protocol
 
 from dioptra_cli.errors import Problem, TrackingError
 from dioptra_cli.parameters.secrets import without_credentials
@@ -25,8 +26,7 @@ class RunStatus(str, Enum):
     KILLED = "KILLED"
 
 
-@dataclass(frozen=True)
-class RunRequest:
+class RunRequest(NamedTuple):
     """The run to record into.
 
     Attributes:
@@ -43,7 +43,7 @@ class RunRequest:
     run_id: str | None = None
     parent_run_id: str | None = None
     run_name: str | None = None
-    tags: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,7 @@ class StartedRun:
     artifact_uri: str
 
 
-@dataclass(frozen=True)
-class RecordedRun:
+class RecordedRun(NamedTuple):
     """A run as the store has it.
 
     Attributes:
@@ -80,9 +79,9 @@ class RecordedRun:
     started: int | None
     ended: int | None
     artifact_uri: str
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    tags: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = MappingProxyType({})
+    metrics: Mapping[str, float] = MappingProxyType({})
+    tags: Mapping[str, str] = MappingProxyType({})
 
 
 class Tracker(Protocol):

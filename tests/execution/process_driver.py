@@ -7,7 +7,6 @@ The outcome goes to the file `outcome`. With `hold` the process waits at a place
 
 from __future__ import annotations
 
-import dataclasses
 import fcntl
 import json
 import os
@@ -88,7 +87,7 @@ def main() -> int:
                 capture=options.get("capture", True),
             )
             hold(options, "after")
-        record.update(dataclasses.asdict(outcome), error=str(outcome.error) if outcome.error else None)
+        record.update(outcome._asdict(), error=str(outcome.error) if outcome.error else None)
         record["pending"] = guard.pending
         code = outcome.exit_code
     except Interrupted as interrupted:

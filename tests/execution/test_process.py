@@ -87,6 +87,11 @@ def wait_until(condition: Callable[[], Any], what: str) -> None:
         time.sleep(0.01)
 
 
+def waiting(descriptor: int) -> int:
+    """How many bytes wait to be read."""
+    return int.from_bytes(fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
 def is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
@@ -762,6 +767,8 @@ def test_the_keeper_goes_with_the_child_though_a_reader_keeps_us(drive: Drive) -
     os.close(write)
     pid = driver.wait_for_child()
     wait_until(lambda: len(keepers(driver.process.pid)) == 1, "the keeper")
+    capacity = fcntl.fcntl(read, fcntl.F_GETPIPE_SZ) if hasattr(fcntl, "F_GETPIPE_SZ") else 1 << 14
+    wait_until(lambda: waiting(read) > capacity - select.PIPE_BUF, "a reader that keeps us")
     os.killpg(pid, signal.SIGKILL)
     wait_until(lambda: not keepers(driver.process.pid), "the end of the keeper")
     assert driver.process.poll() is None

@@ -15,9 +15,8 @@ import signal
 import subprocess  # noqa: TID251 -- this package is where child processes are started
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from dioptra_cli.errors import ExitCode
 from dioptra_cli.execution.process.group import ProcessGroup
@@ -61,8 +60,7 @@ class Cause(str, Enum):
     LEFTOVERS = "leftovers"
 
 
-@dataclass(frozen=True)
-class Grace:
+class Grace(NamedTuple):
     """Seconds between the steps from a request to SIGKILL.
 
     Attributes:
@@ -74,8 +72,11 @@ class Grace:
     terminate: float = 5.0
 
 
-@dataclass(frozen=True)
-class Event:
+PATIENT = Grace()
+"""What a child gets where nobody says otherwise."""
+
+
+class Event(NamedTuple):
     """A signal was sent to the child and its processes.
 
     Attributes:
@@ -89,8 +90,7 @@ class Event:
     grace: float
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of a child.
 
     Attributes:
@@ -168,7 +168,7 @@ def run_child(
     stdout_to: int = 1,
     stderr_to: int = 2,
     timeout: float | None = None,
-    grace: Grace = Grace(),
+    grace: Grace = PATIENT,
     on_event: Callable[[Event], None] = _ignore,
     footer: Footer | None = None,
     mark: str | None = None,

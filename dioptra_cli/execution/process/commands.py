@@ -7,16 +7,14 @@ import signal
 import subprocess  # noqa: TID251 -- this package is where child processes are started
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from dioptra_cli.errors import LaunchError, Problem
 from dioptra_cli.execution.process.group import ProcessGroup
 from dioptra_cli.execution.process.launch import launch_exit_code, unpassable, unusable_directory
 
 
-@dataclass(frozen=True)
-class Captured:
+class Captured(NamedTuple):
     """What a short command gave back. The code is `-N` when signal N ended it."""
 
     returncode: int
