@@ -20,7 +20,7 @@ from dioptra_cli.errors import Problem, UsageError
 from dioptra_cli.execution import directories, environment
 from dioptra_cli.execution.environment import JobSettings
 from dioptra_cli.execution.plan import make_plan, masker_of
-from dioptra_cli.execution.process import Footer
+from dioptra_cli.execution.process import Footer, Interrupted
 from dioptra_cli.execution.records import Origin, RecordedOptions
 from dioptra_cli.execution.runner import Job, Reporter, Result, execute
 from dioptra_cli.execution.source import read_source, source_name
@@ -62,12 +62,13 @@ class Session:
         *,
         tracking_uri: str | None = None,
         experiment_name: str | None = None,
-        plugin_dirs: Sequence[str] = (),
+        plugin_dirs: str | Sequence[str] = (),
         env: Mapping[str, str] | None = None,
         storage_dir: str | None = None,
         tracking_timeout: float | None = None,
         reporter: Reporter | None = None,
     ) -> None:
+        plugin_dirs = [plugin_dirs] if isinstance(plugin_dirs, str) else plugin_dirs
         self._base, self._caller = environment.snapshot(), os.getcwd()
         self._uri = tracking_uri or self._base.get(environment.TRACKING_URI)
         self._timeout = tracking_timeout or environment.tracking_timeout()
@@ -120,7 +121,7 @@ class Session:
             ParameterError: Values are missing or wrong; no run is made.
             DownloadError: A remote value cannot be fetched; no run is made.
             TrackingError: The run could not be created.
-            Interrupted: A `KeyboardInterrupt`: the user insisted on leaving before the run could be closed.
+            Interrupted: A `KeyboardInterrupt`: the user has asked to stop, as by Ctrl-C; the run is `KILLED`.
         """
         project, directory = self._project, self._project.directory
         given = {name: Given(str(value)) for name, value in (parameters or {}).items()}
@@ -165,10 +166,13 @@ class Session:
                 patience=self._timeout,
                 stdout_to=stdout_to,
             )
-            return execute(job, self._tracker, self._reporter)
+            result = execute(job, self._tracker, self._reporter)
         finally:
             if copies:
                 copies.close()
+        if result.interrupted_by is not None:  # else a loop around us would go on
+            raise Interrupted(result.interrupted_by)
+        return result
 
     def _recorded_options(self, timeout: float | None) -> RecordedOptions:
         return RecordedOptions(

@@ -98,7 +98,7 @@ def test_runs_are_those_of_the_command_line(
     assert dioptra("rerun", run_id, "--dry-run").code == 0
 
 
-@pytest.mark.parametrize("options", [{"plugin_dirs": ["nowhere"]}, {"tracking_uri": "http://127.0.0.1:1"}])
+@pytest.mark.parametrize("options", [{"plugin_dirs": "nowhere"}, {"tracking_uri": "http://127.0.0.1:1"}])
 def test_what_is_wrong_from_the_start(project: Callable[..., Path], tmp_path: Path, options: Any) -> None:
     project(PROJECT)
     code = f"""
@@ -127,3 +127,21 @@ def test_the_example_of_the_readme(tmp_path: Path) -> None:
         ["FINISHED", "0"]
     ] * 2
     assert "Hello, Grace!" in done.stdout
+
+
+def test_ctrl_c_ends_the_loop(project: Callable[..., Path], tmp_path: Path) -> None:
+    project("entry_points: {main: {command: 'kill -INT $PPID; exec sleep 60'}}")
+    code = """
+from dioptra_cli.session import Session
+session = Session("project", tracking_uri="sqlite:///m.db")
+try:
+    for _ in range(2):
+        session.run()
+except KeyboardInterrupt as interrupt:
+    print("interrupted", interrupt.signum)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=100
+    )
+    assert done.stdout == "interrupted 2\n"
+    assert len(list((tmp_path / "mlruns" / "0").iterdir())) == 1

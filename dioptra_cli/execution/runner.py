@@ -107,6 +107,7 @@ class Result(NamedTuple):
         end: Why it ended, in words.
         failures: What the tracking store did not take.
         flows: The flows that the child ran, the oldest first.
+        interrupted_by: The signal by which the user has asked to stop it.
     """
 
     run: StartedRun
@@ -116,6 +117,7 @@ class Result(NamedTuple):
     end: str
     failures: tuple[Failure, ...] = ()
     flows: tuple[FlowReport, ...] = ()
+    interrupted_by: int | None = None
 
 
 def execute(job: Job, tracker: Tracker, reporter: Reporter) -> Result:
@@ -206,7 +208,10 @@ class _Execution:
         self._keep(lambda: self._recorder.write_end(started, outcome.seconds, facts))
         ending = replace(ending, tags={**ending.tags, **flow_tags(flows, self._job.masker)})
         failures = self._conclude(run, ending)
-        return Result(run, ending.status, outcome.exit_code, outcome.seconds, end, failures, flows)
+        interrupted_by = outcome.interrupted_by
+        return Result(
+            run, ending.status, outcome.exit_code, outcome.seconds, end, failures, flows, interrupted_by
+        )
 
     def _start(self) -> StartedRun:
         """Make the run.

@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping
 from dioptra_cli.tracking.protocol import Tracker
 from dioptra_cli.tracking.uris import is_server
 
+_OWN_SERVER_SECONDS = 2.0
+"""How long a server of our own may take to say that it is there: without it, the store is opened in less."""
+
 
 def open_tracker(
     uri: str | None,
@@ -63,8 +66,10 @@ def open_on_server(url: str, store: str, timeout: float) -> Tracker:
     """Return a tracker on a store of this machine through a server that runs over it.
 
     Raises:
-        TrackingError: Nothing listens there.
+        TrackingError: It does not answer at once.
     """
     from dioptra_cli.tracking.rest import RestTracker
 
-    return RestTracker(url, {}, timeout, store=store)  # credentials are for other servers
+    tracker = RestTracker(url, {}, timeout, store=store)  # credentials are for other servers
+    tracker.require_answer(min(timeout, _OWN_SERVER_SECONDS))
+    return tracker

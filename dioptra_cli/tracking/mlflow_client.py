@@ -9,6 +9,8 @@ import contextlib
 import logging
 import os
 import re
+import shlex
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
@@ -94,7 +96,17 @@ class MlflowTracker:
         file = uris.sqlite_file(self._uri)
         # What is no absolute path is in memory, or a URI of sqlite's own.
         self._database = file if file is not None and os.path.isabs(file) else None
-        self._mlflow = mlflow_import.finish(sql=file is not None, cache_directory=cache_directory)
+        try:
+            self._mlflow = mlflow_import.finish(sql=file is not None, cache_directory=cache_directory)
+        except Exception as error:  # a package that it needs may be broken in any way
+            reason = f"{type(error).__name__}: {_one_line(error)}"
+            raise TrackingError(
+                Problem(
+                    "no-mlflow",
+                    f"MLflow cannot be imported: {reason}",
+                    hint=f"look at what this says: {shlex.quote(sys.executable)} -c 'import mlflow'",
+                )
+            ) from error
         with mlflow_import.without_collector():
             self._mlflow.set_tracking_uri(self._uri)
             # What it has to say, an error says as well.

@@ -6,6 +6,7 @@ left to MLflow's own.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import time
@@ -115,6 +116,15 @@ class RestTracker:
         self._left = timeout - (time.monotonic() - began)
         self._artifact_uris: dict[str, str] = {}
         self._experiments: list[str] = []
+
+    def require_answer(self, seconds: float) -> None:
+        """Look whether the server answers at all, and not only takes connections.
+
+        Raises:
+            TrackingError: It did not, so long.
+        """
+        with self._http.within(seconds):
+            self._http.download("health", io.BytesIO())
 
     @property
     def uri(self) -> str:

@@ -38,6 +38,7 @@ entry_points:
     parameters: {a: float}
     command: echo "$MLFLOW_TRACKING_URI"
 """
+PROC = os.path.isdir("/proc/self")
 IMPORTED = re.compile(r"\| +mlflow\.")
 
 
@@ -75,6 +76,16 @@ def marked() -> list[str]:
             if b"DIOPTRA_SERVER=" in environ and os.fsencode(os.environ["XDG_STATE_HOME"]) in environ:
                 found.append((place / "cmdline").read_text())
     return found
+
+
+def is_mlflow(pid: str) -> bool:
+    """Whether a process is one of MLflow's own of a server that this test has started."""
+    with contextlib.suppress(OSError):
+        place = Path("/proc") / pid
+        environ, command = (place / "environ").read_bytes(), (place / "cmdline").read_text()
+        is_ours = b"DIOPTRA_SERVER=" in environ and os.fsencode(os.environ["XDG_STATE_HOME"]) in environ
+        return is_ours and ("mlflow\0server" in command or "uvicorn" in command) and "daemon" not in command
+    return False
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -146,6 +157,15 @@ def test_a_server_from_its_start_to_its_end(dioptra: Any, store: Any, tmp_path: 
     found = local_server.find(str(here / "mlflow.db"))
     assert found is not None
     assert found.users() == []
+    # One that takes connections and does not answer is done without.
+    hung = [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and is_mlflow(pid)] if PROC else []
+    for pid in hung:
+        os.kill(pid, signal.SIGSTOP)
+    ran = dioptra("run", ".", "-P", "a=1", cwd=here, env=imports)
+    for pid in hung:
+        os.kill(pid, signal.SIGCONT)
+    assert ran.code == 0, ran.err
+    assert bool(IMPORTED.search(ran.err)) == PROC
     with local_server.use(found):
         assert "1 run uses it" in dioptra("server", "status", cwd=here).out
         assert dioptra("server", "status", "--json", cwd=here).json[0]["users"] == [os.getpid()]

@@ -88,10 +88,12 @@ def test_an_mlflow_that_cannot_be_imported(tmp_path: Path, broken: str) -> None:
     (tmp_path / "mlflow").mkdir()
     (tmp_path / "mlflow" / "__init__.py").write_text(broken)
     script = """
-from dioptra_cli.tracking import mlflow_import
+from dioptra_cli.tracking.mlflow_client import MlflowTracker
 try:
-    mlflow_import.finish(sql=False, cache_directory=None)
-except Exception as error:
-    print("true")
+    MlflowTracker("sqlite:///m.db", directory="/", cache_directory=None)
+except TrackingError as error:
+    print(json.dumps(str(error)))
 """
-    assert run(script, path=tmp_path) is True
+    said = run(f"import json\nfrom dioptra_cli.errors import TrackingError\n{script}", path=tmp_path)
+    assert "MLflow cannot be imported" in said
+    assert "broken" in said or "no_such_package_here" in said
