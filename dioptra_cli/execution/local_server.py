@@ -311,7 +311,7 @@ def stop(server: Server, *, force: bool = False, timeout: float = STOP_TIMEOUT) 
             Problem(
                 "server-in-use",
                 f"{runs} the server at {server.url} (process {', '.join(map(str, users))})",
-                hint="wait until they end; --force ends it all the same, and then 'dioptra sync' delivers what they record",
+                hint="wait until they end; --force ends it, and then 'dioptra sync' delivers what they record",
             )
         )
     deadline = time.monotonic() + timeout

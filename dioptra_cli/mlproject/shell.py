@@ -222,9 +222,10 @@ _SOURCE_WORD = re.compile(r"[^ \t]+")
 _PLACEHOLDER_IN_WORD = re.compile(r"\{([^}]*)\}")
 _BUILTINS = frozenset((
     ".", ":", "[", "alias", "bg", "bind", "break", "builtin", "caller", "cd", "command", "compgen", "complete",
-    "compopt", "continue", "declare", "dirs", "disown", "echo", "enable", "eval", "exec", "exit", "export",
-    "false", "fc", "fg", "getopts", "hash", "help", "history", "jobs", "kill", "let", "local", "logout",
+    "compopt", "continue", "declare", "dirs", "disown", "enable", "eval", "exec", "exit", "export",
+    "fc", "fg", "getopts", "hash", "help", "history", "jobs", "kill", "let", "local", "logout",
     "mapfile", "popd", "printf", "pushd", "pwd", "read", "readarray", "readonly", "return", "set", "shift",
-    "shopt", "source", "suspend", "test", "times", "trap", "true", "type", "typeset", "ulimit", "umask",
+    "shopt", "source", "suspend", "test", "times", "trap", "type", "typeset", "ulimit", "umask",
     "unalias", "unset", "wait",
 ))  # fmt: skip
+"""Those that may do more with a word than look at it: `echo`, `true` and `false` are not among them."""

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dioptra_cli.mlproject import shell_reader
 from dioptra_cli.mlproject.shell import Before, Context, Plain, ShellReading, read_shell
 from dioptra_cli.mlproject.template import parse_template
 
@@ -523,3 +524,12 @@ def test_the_directory_that_cd_leads_to_is_followed(command: str, directory: str
     assert last.words[0].text == "x"
     assert last.directory == directory
     assert last.certain == (directory == "")
+
+
+@pytest.mark.parametrize(
+    "program", ["python", "echo", "true", "false", "printf", "test", "cd", "eval", "./run.sh"]
+)
+@pytest.mark.parametrize("rest", ["", " {a}", " -v {a} {b}", " x={a} --{b}=1", " {a}{b}  c", " - {a}"])
+def test_plain_words_are_read_as_the_whole_reader_does(program: str, rest: str) -> None:
+    template = parse_template(program + rest)
+    assert read_shell(template) == shell_reader.read(template)
