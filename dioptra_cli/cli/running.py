@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
 import sys
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -103,12 +101,6 @@ class Prepared:
 
         return read_source(self.project.directory) if self.place.is_work_tree else self.place.source
 
-    def read_source_ahead(self) -> None:
-        """Read it while something else is done. What goes wrong, goes wrong again where it is needed."""
-        if self.options.provenance:
-            with contextlib.suppress(Exception):
-                _ = self.source
-
     @cached_property
     def settings(self) -> JobSettings:
         """The command's environment; remote plugin directories are still URIs. See `job.job_settings`."""
@@ -180,11 +172,8 @@ def launch(
             output.problems(plan.warnings, sys.stderr)
             _say_environment(plan)
         request = request._replace(tags={**request.tags, **(extra_tags or {})})
-        reading = threading.Thread(target=prepared.read_source_ahead, name="dioptra-git", daemon=True)
-        reading.start()
         from dioptra_cli.cli import executing  # a call that is refused does not need it
 
-        reading.join()
     return executing.carry_out(prepared, plan, request, tracker)
 
 
