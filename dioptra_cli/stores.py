@@ -11,14 +11,14 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from dioptra_cli.errors import TrackingError
-from dioptra_cli.execution import directories, environment, local_server
-from dioptra_cli.execution.local_server import Server, ServerGone
+from dioptra_cli.errors import DioptraError
+from dioptra_cli.execution import directories, environment
 from dioptra_cli.tracking import open_on_server, open_tracker, prepare, uris
 from dioptra_cli.tracking.protocol import Tracker
 
 if TYPE_CHECKING:
     from dioptra_cli.execution.downloads import Downloads, Progress
+    from dioptra_cli.execution.local_server import Server
 
 
 def connect(
@@ -41,7 +41,7 @@ def connect(
     """
     server = _server_over(uri, reading=reading)
     if server is not None:
-        with contextlib.suppress(ServerGone, TrackingError):
+        with contextlib.suppress(DioptraError):  # it has gone meanwhile, or hangs
             return _through(server, timeout)
     return open_tracker(
         uri,
@@ -69,12 +69,16 @@ def _server_over(uri: str | None, *, reading: bool = False) -> Server | None:
     file = uris.sqlite_file(uris.resolved(uri, caller))
     if file is None or not os.path.isabs(file):
         return None
+    from dioptra_cli.execution import local_server  # for stores on this machine alone
+
     server = local_server.find(file)
     return server if server is not None and (reading or server.directory == caller) else None
 
 
 def _through(server: Server, timeout: float) -> Tracker:
     """Return a tracker that uses a server, and keeps it from ending as long as the tracker is in use."""
+    from dioptra_cli.execution import local_server
+
     with contextlib.ExitStack() as in_use:
         in_use.enter_context(local_server.use(server))
         tracker = open_on_server(server.url, uris.of_sqlite_file(server.store), timeout)

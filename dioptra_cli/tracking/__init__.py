@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from dioptra_cli.tracking import uris
 from dioptra_cli.tracking.protocol import Tracker
 from dioptra_cli.tracking.uris import is_server
 
@@ -55,10 +56,10 @@ def open_tracker(
 
 def prepare(uri: str | None, *, directory: str, cache_directory: str) -> None:
     """Begin what takes long in `open_tracker`, in a thread: the caller has something else to do meanwhile."""
-    from dioptra_cli.tracking import mlflow_import, uris
-
     uri = uris.resolved(uri, directory)
     if not is_server(uri):
+        from dioptra_cli.tracking import mlflow_import
+
         mlflow_import.begin(sql=uris.sqlite_file(uri) is not None, cache_directory=cache_directory)
 
 

@@ -11,7 +11,6 @@ import importlib
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from importlib.abc import MetaPathFinder
 from types import ModuleType
 from typing import Any
 
@@ -92,7 +91,7 @@ def _import(modules: Sequence[str]) -> None:
         importlib.import_module(name)
 
 
-class _Hidden(MetaPathFinder):
+class _Hidden:
     """Lets one thread find no packages of these names that are not imported yet: for it, they are not installed.
 
     A finder may refuse a module: https://docs.python.org/3/reference/import.html#the-meta-path
