@@ -47,6 +47,7 @@ class MlflowImport:
         """
         self._thread.join()
         if self._error is not None:
+            self._error = None
             for name in [name for name in sys.modules if name.partition(".")[0] == "mlflow"]:
                 del sys.modules[name]
             with without_collector():

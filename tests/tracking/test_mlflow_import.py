@@ -78,6 +78,7 @@ def test_an_import_that_needs_them_is_done_again(tmp_path: Path) -> None:
     script = """
 from dioptra_cli.tracking import mlflow_import
 found = mlflow_import.finish(sql=False, cache_directory=None)
+assert found is mlflow_import.finish(sql=False, cache_directory=None)
 print(str(found.part.numpy is not None).lower())
 """
     assert run(script, path=tmp_path) is True
