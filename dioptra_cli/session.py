@@ -27,7 +27,6 @@ from dioptra_cli.execution.source import read_source, source_name
 from dioptra_cli.mlproject import loader
 from dioptra_cli.mlproject.selection import select
 from dioptra_cli.parameters.resolve import Given
-from dioptra_cli.parameters.secrets import shown, without_credentials
 from dioptra_cli.tracking.protocol import RunRequest
 
 _STDOUT = 1
@@ -161,7 +160,9 @@ class Session:
                 self._base,
                 masker,
                 spool=directories.runs(),
-                options=asdict(self._recorded_options(timeout)),
+                options=asdict(
+                    RecordedOptions.without_secrets(self._env, self._plugin_dirs, timeout=timeout)
+                ),
                 timeout=timeout,
                 patience=self._timeout,
                 stdout_to=stdout_to,
@@ -173,16 +174,6 @@ class Session:
         if result.interrupted_by is not None:  # else a loop around us would go on
             raise Interrupted(result.interrupted_by)
         return result
-
-    def _recorded_options(self, timeout: float | None) -> RecordedOptions:
-        return RecordedOptions(
-            env={name: shown(name, value) for name, value in self._env.items()},
-            plugin_dirs=tuple(
-                without_credentials(each) if "://" in each else os.path.abspath(os.path.expanduser(each))
-                for each in self._plugin_dirs
-            ),
-            timeout=timeout,
-        )
 
 
 class _Silent:

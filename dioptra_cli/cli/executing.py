@@ -23,7 +23,7 @@ from dioptra_cli.execution.process import Footer, ignore_until_exit, interruptib
 from dioptra_cli.execution.records import Origin, RecordedOptions
 from dioptra_cli.execution.runner import Job, Result, execute
 from dioptra_cli.execution.source import git, source_name
-from dioptra_cli.parameters.secrets import shown, without_credentials
+from dioptra_cli.parameters.secrets import without_credentials
 from dioptra_cli.tracking import uris
 from dioptra_cli.tracking.protocol import RunRequest, Tracker
 
@@ -110,18 +110,13 @@ def _origin(prepared: Prepared) -> Origin:
 
 def _recorded_options(options: Options) -> RecordedOptions:
     """Return what `rerun` has to ask for again, beside the project and its parameters."""
-    return RecordedOptions(
-        {name: shown(name, value) for name, value in given_environment(options).items()},
-        tuple(
-            without_credentials(directory)
-            if "://" in directory
-            else os.path.abspath(os.path.expanduser(directory))
-            for directory in options.plugin_dirs
-        ),
-        options.timeout,
-        options.flow_workers,
-        options.log_level,
-        options.log_as_json,
+    return RecordedOptions.without_secrets(
+        given_environment(options),
+        options.plugin_dirs,
+        timeout=options.timeout,
+        flow_workers=options.flow_workers,
+        log_level=options.log_level,
+        log_as_json=options.log_as_json,
     )
 
 

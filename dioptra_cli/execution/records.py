@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dioptra_cli import __version__
 from dioptra_cli.execution.plan import Plan
 from dioptra_cli.mlproject.model import Project
-from dioptra_cli.parameters.secrets import MASK, Masker, is_secret, shown
+from dioptra_cli.parameters.secrets import MASK, Masker, is_secret, shown, without_credentials
 
 if TYPE_CHECKING:
     from dioptra_cli.execution.packages import Installed
@@ -65,6 +65,17 @@ class RecordedOptions:
     flow_workers: int | None = None
     log_level: str | None = None
     log_as_json: bool | None = None
+
+    @classmethod
+    def without_secrets(
+        cls, env: Mapping[str, str], plugin_dirs: Sequence[str], **others: Any
+    ) -> RecordedOptions:
+        """Return options as they are recorded: without secrets, plugin directories absolute."""
+        directories = tuple(
+            without_credentials(each) if "://" in each else os.path.abspath(os.path.expanduser(each))
+            for each in plugin_dirs
+        )
+        return cls({name: shown(name, value) for name, value in env.items()}, directories, **others)
 
 
 class Recorder:
